@@ -1,0 +1,18 @@
+"""What Function Compute calls. The way of an event is in `redis_backup.function`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis_backup.function import Function
+from redis_backup.runtime import Runtime
+
+
+def initialize(context: Any) -> None:  # noqa: ARG001 - FC's signature
+    """Load the SDK before the first event comes. Settings are read, and wrong ones reported, at each invocation."""
+    import alibabacloud_r_kvstore20150101.client  # noqa: F401
+
+
+def handler(event: bytes, context: Any, runtime: Runtime | None = None) -> Any:
+    """Ensure a backup of every instance that the event names; see README.md for events and answers."""
+    return Function(context, runtime or Runtime.of_this_process()).handle(event)

@@ -1,0 +1,159 @@
+"""One instance: look, adopt or start. Whatever went before is read off the instance's own lists of backups.
+
+    look ──► satisfied ─────────────────────────────► running / succeeded
+      ▲  └─► as many failed as allowed ─────────────► failed
+      │  └─► nothing ─► CreateBackup ─► job IDs ────► running, recorded at once
+      │                     ├─ permanent ───────────► failed
+      │                     ├─ wrong state ─────────► pending
+      │                     ├─ BackupJobExists ─┐
+      └── (a moment) ◄──────┴─ anything else ◄──┘  and pending when that has been done often enough
+
+Every CreateBackup comes straight after a look, a repeated one too: its outcome may be unknown (no answer, an error
+page, an error that came after the backup had begun), and it has no ClientToken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from redis_backup import timestamps
+from redis_backup.api_errors import BACKUP_RUNS, ApiError
+from redis_backup.job import MARK, JobStatus, Known, Start, group, judge, real_ids, running_tasks
+from redis_backup.kvstore import KVStore
+from redis_backup.pace import Deadline
+from redis_backup.request import Request, Target
+from redis_backup.runtime import Clock
+from redis_backup.states import ErrorKind, Outcome, Problem, State
+
+_MOMENT = 2.0  # seconds between two looks after an answer was lost; a listing can lag
+_THROTTLED_ATTEMPTS = 8
+
+
+@dataclass
+class Case:
+    """One instance of a request, and what this invocation has learnt of it.
+
+    `known`: the jobs that are this request's; `adopted`: those were not started by it; `recorded`: the last outcome
+    that went to the log store.
+    """
+
+    request: Request
+    target: Target
+    known: Known = field(default_factory=Known)
+    adopted: bool = False
+    cloud_native: bool | None = None
+    outcome: Outcome = field(default_factory=lambda: Outcome(State.PENDING))
+    recorded: Outcome | None = None
+
+
+class Ensurer:
+    """Carries out the contract's table for one instance at a time. Threads may share it.
+
+    `record` is called with every outcome, at once.
+    """
+
+    def __init__(
+        self, clock: Clock, deadline: Deadline, max_attempts: int, record: Callable[[Case, Outcome], None]
+    ) -> None:
+        self._clock, self._deadline, self._max_attempts, self._record = clock, deadline, max_attempts, record
+
+    def ensure(self, case: Case, kvstore: KVStore, *, may_start: bool) -> None:
+        """Bring the instance as far as it can be brought now. Never raises an ApiError."""
+        try:
+            outcome = self._ensure(case, kvstore, may_start and not case.request.dry_run)
+        except ApiError as error:
+            outcome = unseen(case, error.problem)
+        self._record(case, outcome)
+
+    def _ensure(self, case: Case, kvstore: KVStore, may_start: bool) -> Outcome:
+        problem: Problem | None = None
+        unanswered = throttled = 0
+        while True:
+            seen = self._look(case, kvstore)
+            if isinstance(seen, Outcome):
+                return seen
+            if not may_start:
+                state = State.PLANNED if case.request.dry_run else State.PENDING
+                return Outcome(state, attempts=seen.after, error=None if case.request.dry_run else case.outcome.error)
+            enough = unanswered >= self._max_attempts or throttled >= _THROTTLED_ATTEMPTS
+            if problem and (enough or problem.kind is ErrorKind.BUSY):
+                return Outcome(State.PENDING, attempts=seen.after, error=problem)
+            called, began = self._clock.monotonic(), timestamps.from_epoch(self._clock.time())
+            try:
+                job_ids = kvstore.create_backup(case.target.instance_id, case.request.retention_days)
+            except ApiError as error:
+                problem = error.problem
+                if error.kind is ErrorKind.PERMANENT:
+                    return Outcome(State.FAILED, attempts=seen.after, error=problem)
+                if error.kind is ErrorKind.BUSY and not error.is_one_of(BACKUP_RUNS):
+                    return Outcome(State.PENDING, attempts=seen.after, error=problem)
+                if error.kind is ErrorKind.THROTTLED:
+                    throttled += 1
+                    in_time = kvstore.pause(error, throttled)
+                elif error.kind is ErrorKind.BUSY:
+                    in_time = True  # perhaps it is this request's own, begun a moment ago by another delivery
+                else:
+                    unanswered += 1
+                    seen = self._look(case, kvstore)
+                    if isinstance(seen, Outcome):
+                        return seen
+                    # The longer the call took, the longer ago its backup may have begun, and ended unlisted.
+                    in_time = self._deadline.sleep(min(60.0, _MOMENT + 2 * (self._clock.monotonic() - called)))
+                if not in_time:
+                    return Outcome(State.PENDING, attempts=seen.after, error=problem)
+                continue
+            outcome = Outcome(State.RUNNING, job_ids, attempts=seen.after + 1)
+            self._record(case, outcome)  # before anything else is done with them
+            case.known, case.adopted = Known(job_ids, began), False
+            return outcome
+
+    def _look(self, case: Case, kvstore: KVStore) -> Outcome | Start:
+        """Running tasks first, finished sets second: the other way round, a job that ends in between is in neither."""
+        request, instance_id = case.request, case.target.instance_id
+        if case.cloud_native is None:
+            case.cloud_native = kvstore.is_cloud_native(instance_id)
+        if case.cloud_native:
+            jobs = kvstore.cluster_backups(instance_id, request.begun_since)
+        else:
+            tasks = kvstore.backup_tasks(instance_id)
+            sets = kvstore.backup_sets(instance_id, request.begun_since)
+            jobs = [*running_tasks(tasks, sets), *sets]
+        backups = group(jobs, case.known.ids)
+        seen = judge(
+            backups,
+            case.known,
+            cloud_native=case.cloud_native,
+            begun_since=request.begun_since,
+            since=request.since,
+            max_attempts=self._max_attempts,
+        )
+        if not isinstance(seen, Outcome):
+            return seen
+        if seen.state is State.RUNNING and seen.adopted:  # from now on it is known, should a listing lose it
+            running = [backup for backup in backups if backup.status is JobStatus.RUNNING]
+            began = max(request.begun_since, running[-1].start)
+            ids = seen.job_ids
+            if case.cloud_native:
+                ids = self._cluster_job_ids(kvstore, instance_id, request)
+                seen = replace(seen, job_ids=ids)
+                ids = ids or tuple(MARK + job.cluster_backup_id for job in running[-1].jobs)
+            case.known, case.adopted = Known(ids, began), True
+        return replace(seen, adopted=seen.adopted or (case.adopted and bool(case.known.ids)))
+
+    def _cluster_job_ids(self, kvstore: KVStore, instance_id: str, request: Request) -> tuple[str, ...]:
+        """The job IDs of an adopted cloud-native backup, which its own listing does not tell; () where nothing does."""
+        try:
+            tasks = kvstore.backup_tasks(instance_id)
+        except ApiError:
+            return ()
+        return tuple(task.job_id for task in tasks if task.job_id and task.start and task.start >= request.begun_since)
+
+
+def unseen(case: Case, problem: Problem) -> Outcome:
+    """What an instance is of which nothing new could be learnt."""
+    if problem.kind is ErrorKind.PERMANENT:
+        return Outcome(State.FAILED, attempts=case.outcome.attempts, error=problem)
+    if case.known.ids:  # it runs until a listing shows its end
+        return Outcome(State.RUNNING, real_ids(case.known.ids), case.adopted, max(1, case.outcome.attempts))
+    return Outcome(State.PENDING, attempts=case.outcome.attempts, error=problem)

@@ -1,0 +1,34 @@
+"""What can go wrong, one class per decision that the caller can take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+EXAMPLE = '{"instance_ids": ["r-bp1zxszhcgatnx01"], "region": "cn-hangzhou", "reason": "before release 42"}'
+
+
+class BackupError(Exception):
+    """The root. Its text is logged by the platform and sent to the caller, so it holds no secret."""
+
+
+class InvalidSetting(BackupError):  # noqa: N818 - these names are what callers see as errorType
+    """The function is configured wrongly: correct the environment variables that the text names."""
+
+
+class InvalidRequest(BackupError):  # noqa: N818
+    """The event asks for something that cannot be done: correct it. Nothing was started.
+
+    `faults` has one text per field: its name, what it held and what it takes.
+    """
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__(f"{'; '.join(self.faults)}. Nothing was started. An event that works: {EXAMPLE}")
+
+
+class BackupFailed(BackupError):  # noqa: N818
+    """At least one instance has no backup, and sending the request again will not help by itself."""
+
+
+class BackupPending(BackupError):  # noqa: N818
+    """At least one instance has no backup yet and nothing will follow it up: send the request again."""

@@ -1,0 +1,198 @@
+"""From the bytes that FC hands over to the requests in them: which trigger it was, when, and where the fields are.
+
+    bytes ─► timer        payload ───────────────┐
+             CloudEvent   data, else subject ────┤
+             HTTP         body ──────────────────┼─► Event.fields ─► redis_backup.request
+             manual       the whole event ───────┤
+             list         each item, as above ───┘
+
+The shapes are those of Function Compute's and EventBridge's documents; `events/` has a sample of each.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from redis_backup import timestamps
+from redis_backup.errors import InvalidRequest
+
+MAX_BODY = 1_000_000  # characters; 10,000 instances with their jobs need less
+
+
+class TriggerKind(str, Enum):
+    """What invoked the function."""
+
+    TIMER = "timer"
+    EVENTBRIDGE = "eventbridge"
+    HTTP = "http"
+    MANUAL = "manual"
+    FOLLOW = "follow"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One request as it arrived, its fields not yet looked at.
+
+    `fields` is whatever JSON stood where the request sits: an object, a list, a text, or None. `since` is the
+    trigger's time, None where it has none. `strict`: a field that is not ours is refused. `fault`: why the fields could
+    not be read at all.
+    """
+
+    kind: TriggerKind
+    id: str
+    place: str
+    fields: Any
+    since: datetime | None = None
+    strict: bool = False
+    subject: str = ""
+    method: str = ""
+    warning: str = ""
+    fault: str = ""
+
+
+def read_events(raw: bytes | str, request_id: str) -> list[Event]:
+    """Take an event apart. Raise InvalidRequest where not even its shape can be read; no event is ever quoted."""
+    if isinstance(raw, bytes):
+        try:
+            raw = raw.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise InvalidRequest(
+                [f"the event is {len(raw)} bytes that are no UTF-8 text: it takes JSON or instance IDs"]
+            ) from None
+    try:
+        value = _json_or_text(raw)
+        if isinstance(value, list) and any(isinstance(_json_or_text(item), dict) for item in value):
+            return [_classify(_json_or_text(item), request_id) for item in value]
+        return [_classify(value, request_id)]
+    except RecursionError:
+        raise InvalidRequest(["the event is nested too deeply: it takes a JSON object or instance IDs"]) from None
+
+
+def _classify(value: Any, request_id: str) -> Event:
+    if isinstance(value, dict):
+        if "triggerTime" in value and ("triggerName" in value or "payload" in value):
+            return _timer(value)
+        if "specversion" in value or ("id" in value and "source" in value and "type" in value):
+            return _cloud_event(value)
+        if isinstance(value.get("requestContext"), dict):
+            return _http(value)
+        if "follow" in value:
+            return Event(TriggerKind.FOLLOW, request_id, "event", value, strict=True)
+    return Event(TriggerKind.MANUAL, request_id, "event", value, strict=True)
+
+
+def _timer(value: Mapping[str, Any]) -> Event:
+    name, fired = _text(value.get("triggerName")), _text(value.get("triggerTime"))
+    since = _time_or_none(fired)
+    return Event(
+        TriggerKind.TIMER,
+        f"{name}@{timestamps.render(since) if since else fired}",
+        "timer payload",
+        _json_or_text(value.get("payload")),
+        since,
+        strict=True,
+        warning="" if since else "the timer's triggerTime is no RFC 3339 time; since is now",
+    )
+
+
+def _cloud_event(value: Mapping[str, Any]) -> Event:
+    """`since` must be the same at every delivery, so a `time` that cannot be right gives way to the publish time."""
+    sent, published = _time_or_none(value.get("time")), _publish_time(value.get("aliyunpublishtime"))
+    since = published if sent is None or (published is not None and sent > published) else sent
+    data = value.get("data")
+    if data is None:
+        data = value.get("data_base64")
+    return Event(
+        TriggerKind.EVENTBRIDGE,
+        _text(value.get("id")),
+        "CloudEvent data",
+        _json_base64_or_text(data),
+        since,
+        subject=_text(value.get("subject")),
+        warning=""
+        if since
+        else "the CloudEvent has neither an RFC 3339 time nor an aliyunpublishtime; since is now, "
+        "so a repeat of it may start another backup: let the sender set `time`",
+    )
+
+
+def _http(value: Mapping[str, Any]) -> Event:
+    about: Mapping[str, Any] = value["requestContext"]
+    http = about.get("http")
+    since: datetime | None
+    try:
+        since = timestamps.from_epoch(int(about.get("timeEpoch", "")) / 1000)
+    except (TypeError, ValueError, OverflowError, OSError):
+        since = _time_or_none(about.get("time"))
+    body, fields, fault = _text(value.get("body")), None, ""
+    try:
+        if len(body) > MAX_BODY:
+            raise ValueError(f"is {len(body)} characters long")
+        if value.get("isBase64Encoded") is True:
+            body = base64.b64decode(body, validate=True).decode()
+        fields = _json_or_text(body)
+    except UnicodeDecodeError:
+        fault = "HTTP body holds bytes that are no UTF-8 text: it takes a JSON object"
+    except binascii.Error:
+        fault = "HTTP body is no base64, though isBase64Encoded says so: it takes a JSON object"
+    except ValueError as error:
+        fault = f"HTTP body {error}: it takes a JSON object of at most {MAX_BODY}"
+    return Event(
+        TriggerKind.HTTP,
+        _text(about.get("requestId")),
+        "HTTP body",
+        fields,
+        since,
+        method=_text(http.get("method")).upper() if isinstance(http, dict) else "",
+        fault=fault,
+    )
+
+
+def _json_or_text(value: Any) -> Any:
+    """The JSON that a text holds, texts in texts included; a text that is no JSON as it is; None for an empty one."""
+    for _ in range(3):
+        if not isinstance(value, str):
+            return value
+        if not value.strip():
+            return None
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _json_base64_or_text(value: Any) -> Any:
+    decoded = _json_or_text(value)
+    if isinstance(decoded, str):
+        try:
+            return _json_or_text(base64.b64decode(decoded, validate=True).decode())
+        except ValueError:  # neither base64 nor, inside, UTF-8
+            pass
+    return decoded
+
+
+def _text(value: Any) -> str:
+    """A short text in one line, whatever the value was."""
+    return " ".join(str(value).encode("utf-8", "replace").decode().split()) if isinstance(value, (str, int)) else ""
+
+
+def _time_or_none(value: Any) -> datetime | None:
+    try:
+        return timestamps.parse(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _publish_time(value: Any) -> datetime | None:
+    """EventBridge's `aliyunpublishtime`: RFC 3339, or ending in `PRC`, which is UTC+8."""
+    if isinstance(value, str) and value.strip().endswith("PRC"):
+        value = value.strip()[:-3].strip() + "+08:00"
+    return _time_or_none(value)

@@ -1,0 +1,117 @@
+"""Function Compute's own API: invoking a function, on both generations.
+
+FC 2.0 (services) is called by `aliyun-fc2`, FC 3.0 by a generic signed call of `alibabacloud-tea-openapi`. Task IDs
+make an asynchronous invocation idempotent: a repeat is answered with 409.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from redis_backup import sdk
+from redis_backup.api_errors import ApiError
+from redis_backup.invocation import Credentials
+from redis_backup.pace import Deadline
+
+MAX_ASYNC_PAYLOAD = 128 * 1024  # bytes (FC's limits)
+
+
+@dataclass(frozen=True)
+class FunctionName:
+    """Which function. `service` is empty on FC 3.0; `qualifier` (a version or an alias) where there is none."""
+
+    region: str
+    account_id: str
+    function: str
+    service: str = ""
+    qualifier: str = ""
+
+    @property
+    def resource(self) -> str:
+        """What RAM has to allow `fc:InvokeFunction` on."""
+        if not self.service:
+            return f"acs:fc:{self.region}:{self.account_id}:functions/{self.function}"
+        service = f"{self.service}.{self.qualifier}" if self.qualifier else self.service
+        return f"acs:fc:{self.region}:{self.account_id}:services/{service}/functions/{self.function}"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A function's answer. `error_type` is set where the function raised."""
+
+    body: bytes
+    error_type: str = ""
+
+
+def start(
+    name: FunctionName,
+    endpoint: str,
+    credentials: Credentials,
+    payload: bytes,
+    *,
+    task_id: str,
+    delay: int,
+    deadline: Deadline,
+) -> None:
+    """Invoke asynchronously, `delay` seconds from now, unless that task ID has been used. Raise ApiError."""
+    kind = "x-fc-stateful-async-invocation-id" if name.service else "x-fc-async-task-id"
+    headers = {"x-fc-invocation-type": "Async", kind: task_id}
+    if delay:
+        headers["x-fc-async-delay"] = str(delay)
+    try:
+        invoke(name, endpoint, credentials, payload, headers, deadline=deadline, read_timeout=sdk.READ_TIMEOUT)
+    except ApiError as error:
+        if error.status != 409:
+            raise
+
+
+def invoke(
+    name: FunctionName,
+    endpoint: str,
+    credentials: Credentials,
+    payload: bytes,
+    headers: Mapping[str, str],
+    *,
+    deadline: Deadline,
+    read_timeout: float,
+) -> Reply:
+    """Invoke once and take the answer. Raise ApiError where there is none."""
+    filled = endpoint.format(account=name.account_id, region=name.region)
+    send = _send_2_0 if name.service else _send_3_0
+    return sdk.call(
+        lambda options: send(name, filled, credentials, payload, dict(headers), options),
+        deadline,
+        action="fc:InvokeFunction",
+        resource=name.resource,
+        secrets=credentials.secrets,
+        read_timeout=read_timeout,
+    )
+
+
+def _send_2_0(
+    name: FunctionName, endpoint: str, credentials: Credentials, payload: bytes, headers: dict[str, str], options: Any
+) -> Reply:
+    client = sdk.fc2_client(credentials, endpoint, timeout=options.read_timeout / 1000)
+    answer = client.invoke_function(
+        name.service, name.function, payload=payload, headers=headers, qualifier=name.qualifier or None
+    )
+    return Reply(answer.data, answer.headers.get("x-fc-error-type", ""))
+
+
+def _send_3_0(
+    name: FunctionName, endpoint: str, credentials: Credentials, payload: bytes, headers: dict[str, str], options: Any
+) -> Reply:
+    answer = sdk.generic_client(credentials, name.region, endpoint).call_api(
+        *sdk.roa_call(
+            "InvokeFunction",
+            "2023-03-30",
+            f"/2023-03-30/functions/{name.function}/invocations",
+            query={"qualifier": name.qualifier} if name.qualifier else {},
+            headers=headers,
+            payload=payload,
+        ),
+        options,
+    )
+    return Reply(answer["body"] or b"", answer["headers"].get("x-fc-error-type", ""))

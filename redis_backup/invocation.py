@@ -1,0 +1,110 @@
+"""Who is invoked: what `context` and the runtime's environment say about this invocation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from redis_backup import timestamps
+from redis_backup.errors import InvalidSetting
+from redis_backup.runtime import Clock
+
+_DEFAULT_TIMEOUT = 60.0  # seconds; assumed where the context does not say
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Temporary keys of the function's role. Never part of a text."""
+
+    access_key_id: str = field(repr=False)
+    access_key_secret: str = field(repr=False)
+    security_token: str = field(repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown, longest first."""
+        parts = (self.security_token, self.access_key_secret, self.access_key_id)
+        return tuple(sorted((part for part in parts if part), key=len, reverse=True))
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One call of the function. Times are monotonic seconds of the clock; `service` is empty on FC 3.0."""
+
+    request_id: str
+    region: str
+    account_id: str
+    function: str
+    service: str
+    qualifier: str
+    credentials: Credentials
+    started: float
+    timeout: float
+
+    @property
+    def stop_work_at(self) -> float:
+        """When to start nothing more, so that records, follow-ups and the answer get out before the platform kills."""
+        return self.started + self.timeout - min(15.0, max(0.5, self.timeout * 0.15))
+
+    @property
+    def stop_sending_at(self) -> float:
+        """When to give up on follow-ups too."""
+        return self.started + self.timeout - min(2.0, max(0.2, self.timeout * 0.03))
+
+    @classmethod
+    def of(cls, context: Any, environ: Mapping[str, str], clock: Clock) -> Invocation:
+        """Read FC's context, which differs between runtimes (python3.12 has no credentials and no service).
+
+        The context's credentials come first: those of the environment are as old as the instance.
+        Raise InvalidSetting where there are none at all.
+        """
+
+        def read(path: str, variable: str = "") -> str:
+            value = context
+            for name in path.split("."):
+                value = getattr(value, name, None)
+            return str(value or environ.get(variable, "") or "")
+
+        key = read("credentials.access_key_id")
+        if key:
+            credentials = Credentials(key, read("credentials.access_key_secret"), read("credentials.security_token"))
+        else:
+            credentials = Credentials(
+                environ.get("ALIBABA_CLOUD_ACCESS_KEY_ID", ""),
+                environ.get("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ""),
+                environ.get("ALIBABA_CLOUD_SECURITY_TOKEN", ""),
+            )
+        if not (credentials.access_key_id and credentials.access_key_secret):
+            raise InvalidSetting("the function has no credentials: give it a RAM role (`role` in s.yaml)")
+        try:
+            timeout = float(read("function.timeout"))
+        except ValueError:
+            timeout = 0.0
+        qualifier = read("service.qualifier", "FC_QUALIFIER")
+        return cls(
+            request_id=read("request_id") or "unknown",
+            region=read("region", "FC_REGION"),
+            account_id=read("account_id", "FC_ACCOUNT_ID"),
+            function=read("function.name", "FC_FUNCTION_NAME"),
+            service=read("service.name", "FC_SERVICE_NAME"),
+            qualifier="" if qualifier == "LATEST" else qualifier,
+            credentials=credentials,
+            started=clock.monotonic(),
+            timeout=timeout if timeout > 0 else _DEFAULT_TIMEOUT,
+        )
+
+
+def time_in(request_id: str, now: datetime) -> datetime | None:
+    """The time in a request ID of FC 3.0 (`1-64f7449a-…`: hex seconds), None where it has none that can be true.
+
+    That this part is a time could not be confirmed; so one in the future (by more than clocks differ), or older than an
+    asynchronous event can get (7 days), is taken for something else.
+    """
+    match = re.fullmatch(r"1-([0-9a-f]{8})-[0-9a-f]+", request_id)
+    if not match:
+        return None
+    moment = timestamps.from_epoch(int(match[1], 16))
+    return moment if timedelta(seconds=-30) <= now - moment <= timedelta(days=7) else None

@@ -1,0 +1,174 @@
+"""The one module that knows Alibaba Cloud's SDKs: how their clients are made, called, and kept quiet.
+
+What they do on their own, and why it is turned off here: `aliyun-fc2` logs all request headers, the security token and
+the signature included, on the root logger when a call fails; `darabonba` does so on stderr where DEBUG=sdk is set. So
+logging is switched off as a whole (this function writes records, it logs nothing), and the text of a library's
+exception is never passed on: only code, message and request ID of an API's own answer are.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from redis_backup import __version__
+from redis_backup.api_errors import ApiError, problem_of
+from redis_backup.invocation import Credentials
+from redis_backup.pace import Deadline
+from redis_backup.states import ErrorKind, Problem
+
+T = TypeVar("T")
+CONNECT_TIMEOUT = 5.0  # seconds
+READ_TIMEOUT = 10.0
+LEAST_TIME = 0.2  # seconds; a call is not begun with less
+
+
+def silence() -> None:
+    """Let no library log anything, whatever its level and handlers. Called wherever a client is made."""
+    logging.disable(logging.CRITICAL)
+
+
+def config(credentials: Credentials, region: str, endpoint: str | None, connections: int) -> Any:
+    """An `alibabacloud_tea_openapi` Config. `endpoint`: host or URL, None for the SDK's own."""
+    from alibabacloud_tea_openapi.utils_models import Config
+
+    silence()
+    scheme, _, host = endpoint.rpartition("://") if endpoint else ("", "", None)
+    return Config(
+        access_key_id=credentials.access_key_id,
+        access_key_secret=credentials.access_key_secret,
+        security_token=credentials.security_token or None,
+        region_id=region,
+        endpoint=host,
+        protocol=scheme.upper() or "HTTPS",
+        max_idle_conns=connections,
+        user_agent=f"redis-backup/{__version__}",
+    )
+
+
+def generic_client(credentials: Credentials, region: str, endpoint: str) -> Any:
+    """A client of `alibabacloud_tea_openapi` for any API."""
+    from alibabacloud_tea_openapi.client import Client
+
+    return Client(config(credentials, region, endpoint, connections=10))
+
+
+def roa_call(
+    action: str, version: str, path: str, *, query: dict[str, str], headers: dict[str, str], payload: bytes
+) -> tuple[Any, Any]:
+    """The first two arguments of `call_api` for a POST in ROA style that is bytes both ways."""
+    from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
+
+    params = Params(
+        action=action,
+        version=version,
+        protocol="HTTPS",
+        pathname=path,
+        method="POST",
+        auth_type="AK",
+        style="ROA",
+        req_body_type="byte",
+        body_type="binary",
+    )
+    return params, OpenApiRequest(query=query, headers=headers, stream=payload)
+
+
+def fc2_client(credentials: Credentials, endpoint: str, timeout: float) -> Any:
+    """A client of `aliyun-fc2`. `timeout` in seconds."""
+    import fc2.client
+
+    silence()
+    fc2.client.retries = 0  # its own take 30 s, whatever time there is
+    return fc2.Client(
+        endpoint=endpoint,
+        accessKeyID=credentials.access_key_id,
+        accessKeySecret=credentials.access_key_secret,
+        securityToken=credentials.security_token,
+        Timeout=timeout,
+    )
+
+
+def call(
+    operation: Callable[[Any], T],
+    deadline: Deadline,
+    *,
+    action: str,
+    resource: str,
+    secrets: tuple[str, ...],
+    read_timeout: float = READ_TIMEOUT,
+) -> T:
+    """Run one SDK call, once, within the time that is left. `operation` takes RuntimeOptions.
+
+    Raise ApiError for whatever goes wrong; nothing of the SDK's own exceptions is chained to it.
+    """
+    from darabonba.runtime import RuntimeOptions
+
+    remaining = deadline.remaining()
+    if remaining < LEAST_TIME:
+        raise out_of_time()
+    options = RuntimeOptions(
+        connect_timeout=int(1000 * min(CONNECT_TIMEOUT, remaining)),
+        read_timeout=int(1000 * min(read_timeout, remaining)),
+    )
+    try:
+        return operation(options)
+    except Exception as error:  # noqa: BLE001 - the SDK lets TypeError and others out for answers it does not expect
+        raise _translate(error, action, resource, secrets) from None
+
+
+def out_of_time() -> ApiError:
+    """There was no time for a call."""
+    return ApiError(
+        Problem(
+            "OutOfTime",
+            "the invocation's time ran out before this instance's turn",
+            ErrorKind.TRANSIENT,
+            hint="it goes on in the next invocation; where that recurs, raise the function's timeout",
+        )
+    )
+
+
+def _translate(error: Exception, action: str, resource: str, secrets: tuple[str, ...]) -> ApiError:
+    """What tea-openapi 0.4.6 raises for an answer has `code` and `data`, FcError `err_code`; others carry no answer."""
+    answer, code = getattr(error, "data", None), getattr(error, "code", None)
+    if hasattr(error, "err_code"):
+        answer, code = {"RequestId": getattr(error, "request_id", None)}, str(error.err_code or "None")
+    if not isinstance(answer, dict) or not code:
+        return ApiError(_no_answer(error, action))
+    code = "" if code == "None" else str(code)
+    hint = getattr(error, "retry_after", None)  # the header x-acs-retry-after, in milliseconds
+    status = int(getattr(error, "status_code", None) or 0)
+    problem = problem_of(
+        code,
+        status,
+        str(answer.get("Message") or answer.get("message") or ""),
+        answer.get("RequestId") or answer.get("requestId"),
+        action=action,
+        resource=resource,
+        denied=answer.get("AccessDeniedDetail") if isinstance(answer.get("AccessDeniedDetail"), dict) else None,
+        secrets=secrets,
+    )
+    return ApiError(problem, retry_after=hint / 1000 if isinstance(hint, (int, float)) else None, status=status)
+
+
+def _no_answer(error: Exception, action: str) -> Problem:
+    """The texts of these exceptions hold URLs; so only what kind of failure it was is told."""
+    text = str(error)
+    if "timed out" in text or "timeout" in text.lower():
+        what = "did not answer in time"
+    elif "resolve" in text or "Name or service" in text:
+        what = "could not be found: its host name has no address"
+    elif "refused" in text:
+        what = "refused the connection"
+    elif "onnection" in text or "reset" in text:
+        what = "broke the connection"
+    else:
+        what = "gave an answer that could not be read"
+    return Problem(
+        "NoAnswer",
+        f"{action.rpartition(':')[2]}: the API {what}",
+        ErrorKind.UNKNOWN,
+        hint="it is looked at again before anything is repeated; where it recurs, check the function's network "
+        "(internetAccess, VPC, BACKUP_ENDPOINT) and the region's name",
+    )

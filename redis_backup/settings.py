@@ -1,0 +1,115 @@
+"""The one place that reads the function's settings from the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from redis_backup.errors import InvalidSetting
+
+RETENTION_DAYS = "7 to 730, or -1 to keep the backup as long as the instance lives"
+T = TypeVar("T")
+
+
+def is_retention(days: int) -> bool:
+    """Whether R-KVStore takes it as BackupRetentionPeriod (CreateBackup's reference: 7 to 730, or -1)."""
+    return days == -1 or 7 <= days <= 730
+
+
+@dataclass(frozen=True)
+class Settings:
+    """See the contract of each in docs/reference.md. Durations are in the unit that the name says."""
+
+    concurrency: int = 16
+    retention_days: int | None = None
+    max_attempts: int = 2
+    follow_seconds: int = 60
+    follow_hours: float = 6
+    allow: tuple[str, ...] = ("*",)
+    max_instances: int = 1000
+    shard_size: int = 200
+    endpoint: str | None = None
+    fc_endpoint: str = "{account}.{region}.fc.aliyuncs.com"
+
+    def allows(self, key: str) -> bool:
+        """Whether `REGION/INSTANCE_ID` may be backed up."""
+        return any(fnmatchcase(key, pattern) for pattern in self.allow)
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the BACKUP_* variables. An empty one counts as unset. Raise InvalidSetting naming every bad one."""
+        faults: list[str] = []
+
+        def read(name: str, default: T, convert: Callable[[str], T], takes: str) -> T:
+            text = environ.get(name, "").strip()
+            if name not in environ or (not text and name != "BACKUP_ALLOW"):
+                return default
+            try:
+                return convert(text)
+            except ValueError:
+                faults.append(f"{name} is {text[:60]!r}: it takes {takes}")
+                return default
+
+        settings = cls(
+            concurrency=read("BACKUP_CONCURRENCY", cls.concurrency, _whole(1, 256), "1 to 256"),
+            retention_days=read("BACKUP_RETENTION_DAYS", None, _retention, RETENTION_DAYS),
+            max_attempts=read("BACKUP_MAX_ATTEMPTS", cls.max_attempts, _whole(1, 10), "1 to 10"),
+            follow_seconds=read("BACKUP_FOLLOW_SECONDS", cls.follow_seconds, _whole(0, 3600), "0 (off) to 3600"),
+            follow_hours=read("BACKUP_FOLLOW_HOURS", cls.follow_hours, _hours, "a number of hours, 0 to 168"),
+            allow=read("BACKUP_ALLOW", cls.allow, _patterns, "patterns of REGION/INSTANCE_ID, or * for all"),
+            max_instances=read("BACKUP_MAX_INSTANCES", cls.max_instances, _whole(1, 100_000), "1 to 100000"),
+            shard_size=read("BACKUP_SHARD_SIZE", cls.shard_size, _whole(1, 1000), "1 to 1000"),
+            endpoint=read("BACKUP_ENDPOINT", None, _endpoint, "a host or URL, in which {region} is filled in"),
+            fc_endpoint=read(
+                "BACKUP_FC_ENDPOINT", cls.fc_endpoint, _endpoint, "a host or URL; {account} and {region} are filled in"
+            ),
+        )
+        if faults:
+            raise InvalidSetting("; ".join(faults) + ". Correct the function's environment; nothing was started")
+        return settings
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        number = int(text)
+        if not low <= number <= high:
+            raise ValueError
+        return number
+
+    return convert
+
+
+def _retention(text: str) -> int:
+    days = int(text)
+    if not is_retention(days):
+        raise ValueError
+    return days
+
+
+def _hours(text: str) -> float:
+    hours = float(text)
+    if not 0 <= hours <= 168:  # an asynchronous event lives 7 days at most
+        raise ValueError
+    return hours
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    patterns = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not patterns:
+        raise ValueError
+    return patterns
+
+
+def _endpoint(text: str) -> str:
+    try:
+        filled = text.format(account="1", region="r")
+    except (LookupError, AttributeError) as error:  # another placeholder
+        raise ValueError from error
+    url = urlsplit(filled if "://" in filled else f"https://{filled}")
+    if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query or url.username:
+        raise ValueError
+    _ = url.port  # ValueError if it is no number
+    return text.rstrip("/")

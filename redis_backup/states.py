@@ -1,0 +1,61 @@
+"""The words for what becomes of an instance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class State(str, Enum):
+    """See "States of an instance" in docs/reference.md."""
+
+    PLANNED = "planned"
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to it. (Planned is the end of a dry run.)"""
+        return self in (State.PLANNED, State.SUCCEEDED, State.FAILED)
+
+
+class ErrorKind(str, Enum):
+    """What the caller can do about an error."""
+
+    PERMANENT = "permanent"  # correct something
+    BUSY = "busy"  # wait: another backup runs, or the instance is being changed
+    THROTTLED = "throttled"  # wait: too many calls
+    TRANSIENT = "transient"  # try again
+    UNKNOWN = "unknown"  # look before trying again: it may have happened
+    REFUSED = "refused"  # this function's own settings forbid it
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An error as reports and records show it; free of secrets."""
+
+    code: str
+    message: str
+    kind: ErrorKind
+    request_id: str | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is known of one instance. `progress` in percent, `backup_size` in bytes, `duration_seconds` of the backup.
+
+    `attempts` counts the backups that were started for the request; `adopted`: none of them by this request's own
+    invocations as far as this one knows.
+    """
+
+    state: State
+    job_ids: tuple[str, ...] = ()
+    adopted: bool = False
+    attempts: int = 0
+    progress: int | None = None
+    error: Problem | None = None
+    backup_size: int | None = None
+    duration_seconds: int | None = None
