@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from redis_backup import lean
 from redis_backup.function import Function
 from redis_backup.runtime import Runtime
 
 
 def initialize(context: Any) -> None:  # noqa: ARG001 - FC's signature
     """Load the SDK before the first event comes. Settings are read, and wrong ones reported, at each invocation."""
-    import alibabacloud_r_kvstore20150101.client  # noqa: F401
+    lean.load("alibabacloud_r_kvstore20150101.client")
 
 
 def handler(event: bytes, context: Any, runtime: Runtime | None = None) -> Any:

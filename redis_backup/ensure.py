@@ -19,14 +19,17 @@ from dataclasses import dataclass, field, replace
 
 from redis_backup import timestamps
 from redis_backup.api_errors import BACKUP_RUNS, ApiError
-from redis_backup.job import MARK, JobStatus, Known, Start, group, judge, real_ids, running_tasks
+from redis_backup.job import MARK, Architecture, JobStatus, Known, Start, group, judge, real_ids, running_tasks
 from redis_backup.kvstore import KVStore
 from redis_backup.pace import Deadline
 from redis_backup.request import Request, Target
 from redis_backup.runtime import Clock
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 
-_MOMENT = 2.0  # seconds between two looks after an answer was lost; a listing can lag
+# Seconds between two looks after an answer was lost. Looked at soon enough, the backup that it may have started would
+# still be running; later it may have ended, and a set is listed up to a minute after that.
+_MOMENT, _LISTING_LAG = 2.0, 62.0
+_SHORTEST_BACKUP = 2.0
 _THROTTLED_ATTEMPTS = 8
 
 
@@ -42,7 +45,7 @@ class Case:
     target: Target
     known: Known = field(default_factory=Known)
     adopted: bool = False
-    cloud_native: bool | None = None
+    architecture: Architecture | None = None
     outcome: Outcome = field(default_factory=lambda: Outcome(State.PENDING))
     recorded: Outcome | None = None
 
@@ -50,13 +53,19 @@ class Case:
 class Ensurer:
     """Carries out the contract's table for one instance at a time. Threads may share it.
 
-    `record` is called with every outcome, at once.
+    `record` is called with every outcome, at once; `failed_attempt` before a backup is started after one that failed.
     """
 
     def __init__(
-        self, clock: Clock, deadline: Deadline, max_attempts: int, record: Callable[[Case, Outcome], None]
+        self,
+        clock: Clock,
+        deadline: Deadline,
+        max_attempts: int,
+        record: Callable[[Case, Outcome], None],
+        failed_attempt: Callable[[Case, Start], None],
     ) -> None:
-        self._clock, self._deadline, self._max_attempts, self._record = clock, deadline, max_attempts, record
+        self._clock, self._deadline, self._max_attempts = clock, deadline, max_attempts
+        self._record, self._failed_attempt = record, failed_attempt
 
     def ensure(self, case: Case, kvstore: KVStore, *, may_start: bool) -> None:
         """Bring the instance as far as it can be brought now. Never raises an ApiError."""
@@ -79,6 +88,8 @@ class Ensurer:
             enough = unanswered >= self._max_attempts or throttled >= _THROTTLED_ATTEMPTS
             if problem and (enough or problem.kind is ErrorKind.BUSY):
                 return Outcome(State.PENDING, attempts=seen.after, error=problem)
+            if seen.after:
+                self._failed_attempt(case, seen)
             called, began = self._clock.monotonic(), timestamps.from_epoch(self._clock.time())
             try:
                 job_ids = kvstore.create_backup(case.target.instance_id, case.request.retention_days)
@@ -98,8 +109,8 @@ class Ensurer:
                     seen = self._look(case, kvstore)
                     if isinstance(seen, Outcome):
                         return seen
-                    # The longer the call took, the longer ago its backup may have begun, and ended unlisted.
-                    in_time = self._deadline.sleep(min(60.0, _MOMENT + 2 * (self._clock.monotonic() - called)))
+                    soon = self._clock.monotonic() - called < _SHORTEST_BACKUP
+                    in_time = self._deadline.sleep(_MOMENT if soon else _LISTING_LAG)
                 if not in_time:
                     return Outcome(State.PENDING, attempts=seen.after, error=problem)
                 continue
@@ -111,9 +122,9 @@ class Ensurer:
     def _look(self, case: Case, kvstore: KVStore) -> Outcome | Start:
         """Running tasks first, finished sets second: the other way round, a job that ends in between is in neither."""
         request, instance_id = case.request, case.target.instance_id
-        if case.cloud_native is None:
-            case.cloud_native = kvstore.is_cloud_native(instance_id)
-        if case.cloud_native:
+        if case.architecture is None:
+            case.architecture = kvstore.architecture(instance_id)
+        if case.architecture.is_cloud_native:
             jobs = kvstore.cluster_backups(instance_id, request.begun_since)
         else:
             tasks = kvstore.backup_tasks(instance_id)
@@ -123,7 +134,8 @@ class Ensurer:
         seen = judge(
             backups,
             case.known,
-            cloud_native=case.cloud_native,
+            architecture=case.architecture,
+            now=timestamps.from_epoch(self._clock.time()),
             begun_since=request.begun_since,
             since=request.since,
             max_attempts=self._max_attempts,
@@ -131,14 +143,13 @@ class Ensurer:
         if not isinstance(seen, Outcome):
             return seen
         if seen.state is State.RUNNING and seen.adopted:  # from now on it is known, should a listing lose it
-            running = [backup for backup in backups if backup.status is JobStatus.RUNNING]
-            began = max(request.begun_since, running[-1].start)
             ids = seen.job_ids
-            if case.cloud_native:
+            if case.architecture.is_cloud_native:
                 ids = self._cluster_job_ids(kvstore, instance_id, request)
                 seen = replace(seen, job_ids=ids)
+                running = [backup for backup in backups if backup.status is JobStatus.RUNNING]
                 ids = ids or tuple(MARK + job.cluster_backup_id for job in running[-1].jobs)
-            case.known, case.adopted = Known(ids, began), True
+            case.known, case.adopted = Known(ids), True
         return replace(seen, adopted=seen.adopted or (case.adopted and bool(case.known.ids)))
 
     def _cluster_job_ids(self, kvstore: KVStore, instance_id: str, request: Request) -> tuple[str, ...]:

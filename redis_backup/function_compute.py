@@ -6,6 +6,7 @@ make an asynchronous invocation idempotent: a repeat is answered with 409.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -61,10 +62,13 @@ def start(
     if delay:
         headers["x-fc-async-delay"] = str(delay)
     try:
-        invoke(name, endpoint, credentials, payload, headers, deadline=deadline, read_timeout=sdk.READ_TIMEOUT)
+        reply = invoke(name, endpoint, credentials, payload, headers, deadline=deadline, read_timeout=sdk.READ_TIMEOUT)
     except ApiError as error:
         if error.status != 409:
             raise
+    else:
+        if reply.body and not _is_json(reply.body):  # a proxy's page, say: FC's own answer has no body
+            raise sdk.unreadable("InvokeFunction")
 
 
 def invoke(
@@ -88,6 +92,14 @@ def invoke(
         secrets=credentials.secrets,
         read_timeout=read_timeout,
     )
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
 
 
 def _send_2_0(

@@ -17,6 +17,8 @@ from redis_backup.timestamps import UTC
 
 # A job known by its ID is this request's own even where R-KVStore's clock is that much behind the trigger's.
 CLOCK_SKEW = timedelta(seconds=5)
+# A set is listed up to a minute after its task ended, and the shards of a cluster end one after the other.
+LISTED_BY_THEN = timedelta(minutes=5)
 MARK = "cluster-backup:"  # stands before a ClusterBackupId where a job ID is not to be had
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
@@ -27,6 +29,14 @@ class JobStatus(str, Enum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What of an instance's architecture matters here. Cloud-native clusters list their backups elsewhere."""
+
+    is_cloud_native: bool = False
+    shards: int = 1
 
 
 @dataclass(frozen=True)
@@ -85,9 +95,10 @@ class Backup:
 
 @dataclass(frozen=True)
 class Start:
-    """Nothing satisfies the request: a backup is to be started, after so many of its own that failed."""
+    """Nothing satisfies the request: a backup is to be started, after so many of its own (`failed_ids`) that failed."""
 
     after: int
+    failed_ids: tuple[str, ...] = ()
 
 
 def running_tasks(tasks: Iterable[Job], sets: Sequence[Job]) -> list[Job]:
@@ -126,7 +137,8 @@ def judge(
     backups: Sequence[Backup],
     known: Known,
     *,
-    cloud_native: bool,
+    architecture: Architecture,
+    now: datetime,
     begun_since: datetime,
     since: datetime,
     max_attempts: int,
@@ -138,12 +150,18 @@ def judge(
     since = since.replace(microsecond=0)  # as the listings are
     own = [backup for backup in backups if set(backup.ids) & set(known.ids)]
     listed = {job_id for backup in backups for job_id in backup.ids}
-    if cloud_native:  # no IDs to go by: what began since the known one was started is taken for it
+    if architecture.is_cloud_native:  # no IDs to go by: what began since the known one was started is taken for it
         earliest = (known.since or begun_since).replace(microsecond=0)
         own = [backup for backup in backups if known.ids and backup.start >= earliest and backup.jobs[0].is_manual]
         listed = set(real_ids(known.ids)) if own else set()
         listed |= {MARK + job.cluster_backup_id for backup in backups for job in backup.jobs}
     missing = [job_id for job_id in known.ids if job_id not in listed]
+
+    def status_of(backup: Backup) -> JobStatus:
+        # Where none of its IDs is known, shards may be missing: ended, but not listed yet.
+        few = 0 < len({job.node for job in backup.jobs if job.node}) < architecture.shards
+        lost = few and backup not in own and timedelta(0) <= now - backup.end < LISTED_BY_THEN
+        return JobStatus.RUNNING if lost else backup.status
 
     def satisfies(backup: Backup) -> bool:
         return backup.start >= begun_since - (CLOCK_SKEW if backup in own else timedelta(0))
@@ -151,35 +169,34 @@ def judge(
     failed = [
         backup
         for backup in backups
-        if backup.status is JobStatus.FAILED
+        if status_of(backup) is JobStatus.FAILED
         and (backup in own or (backup.start >= since and all(job.is_manual for job in backup.jobs)))
     ]
-    attempts = len(failed)
+    attempts, failed_ids = len(failed), tuple(job_id for backup in failed for job_id in backup.ids)
     for status, state in ((JobStatus.SUCCEEDED, State.SUCCEEDED), (JobStatus.RUNNING, State.RUNNING)):
         for backup in backups:
-            if backup.status is status and satisfies(backup):
+            if status_of(backup) is status and satisfies(backup):
                 if backup in own and missing:
                     continue  # its other jobs have not been listed yet
                 return _outcome(state, backup, known, backup in own, attempts, since)
     if missing:
-        ids = tuple(job_id for job_id in known.ids if not any(job_id in backup.ids for backup in failed))
+        ids = tuple(job_id for job_id in known.ids if job_id not in failed_ids)
         return Outcome(State.RUNNING, real_ids(ids), attempts=attempts + 1)
     if len(failed) >= max_attempts:
-        last = failed[-1]
         problem = Problem(
             "BackupJobFailed",
             f"{len(failed)} of at most {max_attempts} backups of this request failed",
             ErrorKind.PERMANENT,
             hint="look at the backup jobs in the instance's console; then ask again with a new `since`",
         )
-        return Outcome(State.FAILED, last.ids or real_ids(known.ids), attempts=attempts, error=problem)
-    return Start(after=attempts)
+        return Outcome(State.FAILED, failed_ids or real_ids(known.ids), attempts=attempts, error=problem)
+    return Start(attempts, failed_ids)
 
 
 def _outcome(state: State, backup: Backup, known: Known, is_own: bool, attempts: int, since: datetime) -> Outcome:
     ids = backup.ids
-    if is_own:
-        ids = tuple(job_id for job_id in real_ids(known.ids) if job_id in ids or not ids) or ids
+    if is_own and (not ids or set(ids) <= set(known.ids)):  # in CreateBackup's order
+        ids = tuple(job_id for job_id in real_ids(known.ids) if job_id in ids or not ids)
     progress = [job.progress for job in backup.jobs if job.progress is not None]
     sizes = [job.size for job in backup.jobs if job.size is not None]
     done = state is State.SUCCEEDED

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from redis_backup import sdk, timestamps
+from redis_backup import lean, sdk, timestamps
 from redis_backup.api_errors import ApiError
 from redis_backup.invocation import Invocation
-from redis_backup.job import Job, JobStatus
+from redis_backup.job import Architecture, Job, JobStatus
 from redis_backup.pace import Brake, Deadline, jitter
 from redis_backup.request import Target
 from redis_backup.runtime import Clock
@@ -33,12 +33,10 @@ class KVStore:
     def __init__(
         self, region: str, invocation: Invocation, settings: Settings, clock: Clock, deadline: Deadline
     ) -> None:
-        from alibabacloud_r_kvstore20150101 import models
-        from alibabacloud_r_kvstore20150101.client import Client
-
-        self._models: Any = models
+        client = lean.load("alibabacloud_r_kvstore20150101.client")
+        self._models = lean.load("alibabacloud_r_kvstore20150101.models")
         endpoint = settings.endpoint.format(region=region, account=invocation.account_id) if settings.endpoint else None
-        self._client: Any = Client(sdk.config(invocation.credentials, region, endpoint, settings.concurrency))
+        self._client = client.Client(sdk.config(invocation.credentials, region, endpoint, settings.concurrency))
         self._region, self._account, self._secrets = region, invocation.account_id, invocation.credentials.secrets
         self._clock, self._deadline, self._brake = clock, deadline, Brake(clock)
 
@@ -137,9 +135,9 @@ class KVStore:
             for entry in _pages(page)
         ]
 
-    def are_cloud_native(self, instance_ids: Sequence[str]) -> dict[str, bool]:
-        """Which of at most 30 instances are cloud-native clusters. One that is left out is not known to be absent."""
-        found: dict[str, bool] = {}
+    def architectures(self, instance_ids: Sequence[str]) -> dict[str, Architecture]:
+        """Those of at most 30 instances. One that is left out is not known to be absent."""
+        found: dict[str, Architecture] = {}
         # The official metadata names Redis as the default type, so Tair instances may be left out unless asked for.
         for instance_type in (None, "Tair"):
             missing = [instance_id for instance_id in instance_ids if instance_id not in found]
@@ -152,11 +150,11 @@ class KVStore:
                     page_size=50,
                 )
                 for instance in self._describe_instances(request)[0]:
-                    found[instance.instance_id] = _is_cloud_native(instance)
+                    found[instance.instance_id] = _architecture(instance)
         return found
 
-    def is_cloud_native(self, instance_id: str) -> bool:
-        """The same of one instance, asked of itself: an unknown one raises."""
+    def architecture(self, instance_id: str) -> Architecture:
+        """That of one instance, asked of itself: an unknown one raises."""
         request = self._models.DescribeInstanceAttributeRequest(instance_id=instance_id)
         body = self._read(
             "DescribeInstanceAttribute",
@@ -166,7 +164,7 @@ class KVStore:
         listed = (body.instances.dbinstance_attribute if body.instances else None) or []
         if not listed:
             raise ApiError(Problem("NoAttributes", "DescribeInstanceAttribute answered nothing", ErrorKind.UNKNOWN))
-        return _is_cloud_native(listed[0])
+        return _architecture(listed[0])
 
     def select(self, tags: Mapping[str, str]) -> list[Target]:
         """The region's instances, of every type, that bear all these tags."""
@@ -232,7 +230,7 @@ class KVStore:
             raise
         self._brake.ease()
         if body is None:
-            raise ApiError(Problem("NoAnswer", f"{operation}: the answer could not be read", ErrorKind.UNKNOWN))
+            raise sdk.unreadable(operation)
         return body
 
 
@@ -257,9 +255,13 @@ def _pages(page: Callable[[int, int], tuple[list[Any], bool]]) -> Iterator[Any]:
             return
 
 
-def _is_cloud_native(instance: Any) -> bool:
-    """Those whose backups DescribeClusterBackupList shows (its reference: clusters in cloud-native deployment mode)."""
-    return (str(instance.architecture_type).lower(), str(instance.computing_type).lower()) == ("cluster", "ecs")
+def _architecture(instance: Any) -> Architecture:
+    """Cloud-native clusters are those in cloud-native deployment mode (DescribeClusterBackupList's reference)."""
+    is_cluster = str(instance.architecture_type).lower() == "cluster"
+    return Architecture(
+        is_cloud_native=is_cluster and str(instance.computing_type).lower() == "ecs",
+        shards=(_number(instance.shard_count) or 1) if is_cluster else 1,
+    )
 
 
 def _is_manual(mode: Any) -> bool:

@@ -56,6 +56,14 @@ class Recorder:
         story = _story(request) if request else {}
         self._write("WARNING", "warning", {**story, **error_fields(problem), "error_message": message})
 
+    def failed_attempt(self, request: Request, target: Target, job_ids: tuple[str, ...], attempts: int) -> None:
+        """Backups of a request have failed, and another is about to be started."""
+        record = {"region": target.region, "instance_id": target.instance_id, "attempts": attempts}
+        message = "backups of this request failed; another is started"
+        for ids in _chunks(job_ids) or [None]:
+            fields = {**record, "job_ids": ids, "error_code": "BackupJobFailed", "error_message": message}
+            self._write("WARNING", "warning", {**_story(request), **fields})
+
     def report(self, level: str, fields: Mapping[str, Any]) -> None:
         """What one invocation came to."""
         self._write(level, "report", fields)

@@ -119,11 +119,8 @@ def merge(requests: Iterable[Request], limit: int) -> list[Request]:
             if target.key in request.jobs:
                 jobs[target.key] = tuple(dict.fromkeys(jobs.get(target.key, ()) + request.jobs[target.key]))
     if len(owner) > limit:
-        raise InvalidRequest(
-            [
-            [f"the request names {len(owner)} instances: at most {limit} go into one (BACKUP_MAX_INSTANCES)"]
-            ]
-        )
+        fault = f"the request names {len(owner)} instances: at most {limit} go into one (BACKUP_MAX_INSTANCES)"
+        raise InvalidRequest([fault])
     merged = []
     for request in requests:
         targets = tuple(target for target in dict.fromkeys(request.targets) if owner[target.key] is request)

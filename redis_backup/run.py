@@ -15,7 +15,7 @@ from redis_backup import sdk, timestamps
 from redis_backup.api_errors import ApiError
 from redis_backup.ensure import Case, Ensurer, unseen
 from redis_backup.invocation import Invocation
-from redis_backup.job import Known, real_ids
+from redis_backup.job import Known, Start, real_ids
 from redis_backup.kvstore import BATCH, KVStore
 from redis_backup.pace import Deadline
 from redis_backup.records import Recorder
@@ -33,7 +33,7 @@ class Run:
     def __init__(self, invocation: Invocation, settings: Settings, clock: Clock, recorder: Recorder) -> None:
         self._invocation, self._settings, self._clock, self._recorder = invocation, settings, clock, recorder
         self._deadline = Deadline(clock, invocation.stop_work_at)
-        self._ensurer = Ensurer(clock, self._deadline, settings.max_attempts, self._record)
+        self._ensurer = Ensurer(clock, self._deadline, settings.max_attempts, self._record, self._failed_attempt)
         self._kvstores: dict[str, KVStore] = {}
         self._closed = threading.Event()
         self._lock = threading.Lock()
@@ -116,7 +116,7 @@ class Run:
         work: dict[Future[Sequence[Case]], Sequence[Case]] = {}
         by_region: dict[str, list[Case]] = {}
         for case in cases:
-            if case.cloud_native is None:
+            if case.architecture is None:
                 by_region.setdefault(case.target.region, []).append(case)
             else:
                 work[executor.submit(self._one, case)] = [case]
@@ -141,7 +141,7 @@ class Run:
         """Learn the architecture of up to 30 instances of a region; return those that can go on."""
         kvstore = self._kvstores[cases[0].target.region]
         try:
-            found = kvstore.are_cloud_native([case.target.instance_id for case in cases])
+            found = kvstore.architectures([case.target.instance_id for case in cases])
         except ApiError as error:
             if error.kind is not ErrorKind.PERMANENT:
                 for case in cases:
@@ -151,7 +151,7 @@ class Run:
             self._recorder.warning(f"{error}; each instance is asked by itself instead", problem=error.problem)
             found = {}
         for case in cases:
-            case.cloud_native = found.get(case.target.instance_id)
+            case.architecture = found.get(case.target.instance_id)
         return cases
 
     def _one(self, case: Case) -> Sequence[Case]:
@@ -172,6 +172,9 @@ class Run:
     def _may_start(self, case: Case) -> bool:
         """A chain that has gone on for too long only looks."""
         return not is_expired(case.request, self._settings, timestamps.from_epoch(self._clock.time()))
+
+    def _failed_attempt(self, case: Case, start: Start) -> None:
+        self._recorder.failed_attempt(case.request, case.target, start.failed_ids, start.after)
 
     def _record(self, case: Case, outcome: Outcome) -> None:
         """Take an outcome, and write it down where it is a change."""

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from redis_backup import __version__
+from redis_backup import __version__, lean
 from redis_backup.api_errors import ApiError, problem_of
 from redis_backup.invocation import Credentials
 from redis_backup.pace import Deadline
@@ -31,11 +31,9 @@ def silence() -> None:
 
 def config(credentials: Credentials, region: str, endpoint: str | None, connections: int) -> Any:
     """An `alibabacloud_tea_openapi` Config. `endpoint`: host or URL, None for the SDK's own."""
-    from alibabacloud_tea_openapi.utils_models import Config
-
     silence()
     scheme, _, host = endpoint.rpartition("://") if endpoint else ("", "", None)
-    return Config(
+    return lean.load("alibabacloud_tea_openapi.utils_models").Config(
         access_key_id=credentials.access_key_id,
         access_key_secret=credentials.access_key_secret,
         security_token=credentials.security_token or None,
@@ -49,18 +47,15 @@ def config(credentials: Credentials, region: str, endpoint: str | None, connecti
 
 def generic_client(credentials: Credentials, region: str, endpoint: str) -> Any:
     """A client of `alibabacloud_tea_openapi` for any API."""
-    from alibabacloud_tea_openapi.client import Client
-
-    return Client(config(credentials, region, endpoint, connections=10))
+    return lean.load("alibabacloud_tea_openapi.client").Client(config(credentials, region, endpoint, connections=10))
 
 
 def roa_call(
     action: str, version: str, path: str, *, query: dict[str, str], headers: dict[str, str], payload: bytes
 ) -> tuple[Any, Any]:
     """The first two arguments of `call_api` for a POST in ROA style that is bytes both ways."""
-    from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
-
-    params = Params(
+    models = lean.load("alibabacloud_tea_openapi.utils_models")
+    params = models.Params(
         action=action,
         version=version,
         protocol="HTTPS",
@@ -71,15 +66,14 @@ def roa_call(
         req_body_type="byte",
         body_type="binary",
     )
-    return params, OpenApiRequest(query=query, headers=headers, stream=payload)
+    return params, models.OpenApiRequest(query=query, headers=headers, stream=payload)
 
 
 def fc2_client(credentials: Credentials, endpoint: str, timeout: float) -> Any:
     """A client of `aliyun-fc2`. `timeout` in seconds."""
-    import fc2.client
-
+    fc2 = lean.load("fc2.client")
     silence()
-    fc2.client.retries = 0  # its own take 30 s, whatever time there is
+    fc2.retries = 0  # its own take 30 s, whatever time there is
     return fc2.Client(
         endpoint=endpoint,
         accessKeyID=credentials.access_key_id,
@@ -102,12 +96,10 @@ def call(
 
     Raise ApiError for whatever goes wrong; nothing of the SDK's own exceptions is chained to it.
     """
-    from darabonba.runtime import RuntimeOptions
-
     remaining = deadline.remaining()
     if remaining < LEAST_TIME:
         raise out_of_time()
-    options = RuntimeOptions(
+    options = lean.load("darabonba.runtime").RuntimeOptions(
         connect_timeout=int(1000 * min(CONNECT_TIMEOUT, remaining)),
         read_timeout=int(1000 * min(read_timeout, remaining)),
     )
@@ -115,6 +107,11 @@ def call(
         return operation(options)
     except Exception as error:  # noqa: BLE001 - the SDK lets TypeError and others out for answers it does not expect
         raise _translate(error, action, resource, secrets) from None
+
+
+def unreadable(operation: str) -> ApiError:
+    """There was an answer, but not one that the API gives."""
+    return ApiError(Problem("NoAnswer", f"{operation}: the answer could not be read", ErrorKind.UNKNOWN))
 
 
 def out_of_time() -> ApiError:

@@ -1,0 +1,167 @@
+"""The cloud on one machine: one object that a test, a demo or a benchmark holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from simulator import ram
+from simulator.clock import Clock, SimulatedClock
+from simulator.credentials import Credential, CredentialStore
+from simulator.faults import Faults, RateLimits
+from simulator.fc.config import FunctionConfig
+from simulator.fc.invocation import Handler, Invocation
+from simulator.fc.platform import Platform
+from simulator.fc.wire import PATHS, FunctionWire
+from simulator.gateway import Call, Gateway, Service
+from simulator.kvstore.fleet import Fleet
+from simulator.kvstore.operations import Behaviour, KVStore
+from simulator.kvstore.wire import KVStoreWire
+from simulator.logstore import LogStore
+from simulator.server import Request, Server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Cloud:
+    """R-KVStore, Function Compute and a log store behind one port of 127.0.0.1, while the `with` block runs.
+
+    with Cloud(Fleet([Instance("r-1")])) as cloud:
+        invocation = cloud.invoke({"instance_ids": "r-1"})
+        cloud.platform.drain()
+        cloud.kvstore.instance("r-1").backups
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet | None = None,
+        *,
+        clock: Clock | None = None,
+        function: FunctionConfig | None = None,
+        handler: Handler | None = None,
+        settings: Mapping[str, str] | None = None,
+        faults: Faults | None = None,
+        behaviour: Behaviour | None = None,
+        limits: dict[str, float] | None = None,
+        limit_hint: bool = True,
+        policy: ram.Policy | None = None,
+        user_policy: ram.Policy | None = None,
+        denial_code: str = "Forbidden.RAM",
+        latency: float = 0.0,
+        real_latency: float = 0.0,
+        api_clock_offset: float = 0.0,
+        regional: bool = False,
+        port: int = 0,
+        tls: tuple[str, str] | None = None,
+        log_file: str | Path | None = None,
+    ) -> None:
+        """All is optional: the default fleet, a simulated clock, and the project's own function.
+
+        `settings` are environment variables for the function. `policy` is that of its role (default: all it needs) and
+        `user_policy` that of the user who invokes it (default: no limits). `limits` are calls a second by operation.
+        `latency` is per call, in seconds of the clock; `real_latency` in the machine's. `regional` endpoints tell their
+        region. `tls` names a certificate's and a key's PEM files. `log_file` keeps the logs as JSON Lines.
+        """
+        self.fleet = fleet if fleet is not None else Fleet.load()
+        self.clock = clock or SimulatedClock()
+        self.function = function or FunctionConfig()
+        self.faults = faults or Faults()
+        self.logs = LogStore(log_file)
+        self.credentials = CredentialStore(self.clock, self.faults.seed)
+        self.kvstore = KVStore(self.fleet, self.clock, behaviour)
+        self.policy = policy or ram.function_policy(self.function.account, self.function.resource)
+        self.user_policy = user_policy
+        denied = [f"acs:kvstore:*:*:{each.arn_tail}" for each in self.fleet if each.denied]
+        self._denials = ram.allow(["kvstore:*"], denied, effect="Deny")
+        self._settings = dict(settings or {})
+        self._regional = regional
+        self.platform = Platform(self.function, self.clock, self.credentials, self.faults, self.logs, handler)
+        self._kvstore_wire = KVStoreWire(self.kvstore, self.function.account, self.function.region, denial_code)
+        self._function_wire = FunctionWire(self.platform)
+        self.gateway = Gateway(
+            self._route,
+            clock=self.clock,
+            credentials=self.credentials,
+            policies=self._policies,
+            faults=self.faults,
+            limits=RateLimits(limits, self.clock.time, limit_hint),
+            latency=latency,
+            real_latency=real_latency,
+            api_clock_offset=api_clock_offset,
+        )
+        self._server = Server(self.gateway, port, tls)
+        self.platform.environment.update(self.endpoints() | self._settings)
+
+    def __enter__(self) -> Cloud:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
+        self.logs.close()
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of every service, such as `http://127.0.0.1:40123`."""
+        return self._server.url
+
+    @property
+    def host(self) -> str:
+        """The endpoint without its scheme, as SDKs take it."""
+        return self.endpoint.partition("://")[2]
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every API call so far, in the order in which they ended."""
+        return self.gateway.calls
+
+    def calls_of(self, invocation: Invocation) -> list[Call]:
+        """The API calls that this invocation (this very attempt of it) made."""
+        return [call for call in self.calls if call.access_key_id == invocation.access_key_id]
+
+    def endpoints(self) -> dict[str, str]:
+        """The settings that lead the function, or any other program of the project, here."""
+        region = "/{region}" if self._regional else ""
+        return {"BACKUP_ENDPOINT": f"{self.endpoint}{region}", "BACKUP_FC_ENDPOINT": f"{self.endpoint}{region}"}
+
+    def environ(self, credential: Credential | None = None) -> dict[str, str]:
+        """The environment of another program that calls the cloud, by default as its user."""
+        credential = credential or self.credentials.user
+        values = {
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": credential.access_key_id,
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": credential.access_key_secret,
+            "FC_REGION": self.function.region,
+            "FC_ACCOUNT_ID": self.function.account,
+            "FC_FUNCTION_NAME": self.function.name,
+            **self.endpoints(),
+        }
+        if credential.security_token:
+            values["ALIBABA_CLOUD_SECURITY_TOKEN"] = credential.security_token
+        if self.function.generation == 2:
+            values["FC_SERVICE_NAME"] = self.function.service
+        return values | self._settings
+
+    def invoke(self, event: Any = b"", *, kill_after: int | None = None, request_id: str | None = None) -> Invocation:
+        """Invoke the function now. An event that is neither bytes nor text goes as JSON."""
+        return self.platform.invoke(as_bytes(event), kill_after=kill_after, request_id=request_id)
+
+    def invoke_async(self, event: Any = b"", *, delay: float = 0.0, task_id: str | None = None) -> str:
+        """Queue an event, as triggers do, and return its request ID; `platform.drain()` delivers it."""
+        return self.platform.invoke_async(as_bytes(event), delay=delay, task_id=task_id)
+
+    def _route(self, request: Request) -> Service:
+        return self._function_wire if request.path.startswith(PATHS) else self._kvstore_wire
+
+    def _policies(self, credential: Credential) -> Iterable[ram.Policy] | None:
+        if not credential.is_role:
+            return None if self.user_policy is None else (self.user_policy,)
+        return (self.policy, self._denials)
+
+
+def as_bytes(event: Any) -> bytes:
+    """An event as the platform hands it over."""
+    if isinstance(event, bytes):
+        return event
+    return (event if isinstance(event, str) else json.dumps(event, ensure_ascii=False)).encode()

@@ -1,0 +1,72 @@
+"""Who may call: a user's lasting access keys, and the temporary ones (STS) that each invocation is given."""
+
+from __future__ import annotations
+
+import random
+import string
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simulator.errors import ApiError
+
+if TYPE_CHECKING:
+    from simulator.clock import Clock
+    from simulator.fc.life import Life
+
+USER_ACCESS_KEY_ID = "LTAIsimulatorUser0001"
+USER_ACCESS_KEY_SECRET = "simulatorUserSecret0000000001"  # noqa: S105 it opens nothing but the simulator
+ROLE_LIFETIME = 6 * 3600.0  # seconds; a role's token outlives any invocation
+
+
+@dataclass(frozen=True)
+class Credential:
+    """An access key. With a token it is the function's role, on behalf of the invocation whose `life` it is."""
+
+    access_key_id: str
+    access_key_secret: str
+    security_token: str | None = None
+    expires: float | None = None  # clock time
+    life: Life | None = None
+
+    @property
+    def is_role(self) -> bool:
+        return self.security_token is not None
+
+
+class CredentialStore:
+    """Issues credentials and finds them again."""
+
+    def __init__(self, clock: Clock, seed: int = 0) -> None:
+        self._clock = clock
+        self._random = random.Random(seed)  # noqa: S311 replays, and protects nothing
+        self._known: dict[str, Credential] = {}
+        self._lock = threading.Lock()
+        self.user = Credential(USER_ACCESS_KEY_ID, USER_ACCESS_KEY_SECRET)
+        self._known[self.user.access_key_id] = self.user
+
+    def issue(self, life: Life | None = None, lifetime: float = ROLE_LIFETIME) -> Credential:
+        """A fresh temporary credential of the function's role, good for `lifetime` seconds."""
+        with self._lock:
+            credential = Credential(
+                access_key_id=f"STS.{self._text(24)}",
+                access_key_secret=f"SECRETKEY{self._text(31)}",
+                security_token=f"SECRETTOKEN{self._text(180)}==",
+                expires=self._clock.time() + lifetime,
+                life=life,
+            )
+            self._known[credential.access_key_id] = credential
+        return credential
+
+    def find(self, access_key_id: str) -> Credential | None:
+        return self._known.get(access_key_id)
+
+    def check_token(self, credential: Credential, token: str | None) -> None:
+        """Raise ApiError unless `token` is the credential's own and still good."""
+        if token != credential.security_token:
+            raise ApiError(400, "InvalidSecurityToken.Malformed", "The specified SecurityToken is malformed.")
+        if credential.expires is not None and self._clock.time() >= credential.expires:
+            raise ApiError(400, "InvalidSecurityToken.Expired", "The specified SecurityToken is expired.")
+
+    def _text(self, length: int) -> str:
+        return "".join(self._random.choices(string.ascii_letters + string.digits, k=length))

@@ -1,0 +1,1 @@
+"""Function Compute: configuration, context, invocation, queue and wire apart."""

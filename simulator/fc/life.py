@@ -1,0 +1,99 @@
+"""An invocation's life, which can end at any of its I/O events: a write, a sleep, a call before or after it is done.
+
+What the function is given of the outside world looks here first. So does the gateway, which knows the invocation by its
+access key, so that a dead one reaches nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simulator.clock import Clock
+
+
+class Killed(BaseException):
+    """The platform has ended this invocation."""
+
+
+class Life:
+    """Counts one invocation's I/O events; over at the `kill_after`th, after the deadline, or once it has returned."""
+
+    def __init__(self, request_id: str, clock: Clock, deadline: float, kill_after: int | None = None) -> None:
+        """`deadline` is on the clock's monotonic time."""
+        self.request_id = request_id
+        self.events = 0
+        self.killed = False
+        self.timed_out = False
+        self._returned = False
+        self._clock, self._deadline, self._kill_after = clock, deadline, kill_after
+        self._lock = threading.Lock()
+
+    def survives(self) -> bool:
+        """Count an event, and say whether the invocation is alive after it."""
+        with self._lock:
+            self.events += 1
+            if self._returned or self.killed or self.timed_out:
+                return False
+            self.killed = self._kill_after is not None and self.events >= self._kill_after
+            self.timed_out = not self.killed and self._clock.monotonic() > self._deadline
+            return not (self.killed or self.timed_out)
+
+    def remaining(self) -> float:
+        """Seconds of the clock until the time-out."""
+        return max(0.0, self._deadline - self._clock.monotonic())
+
+    def breathe(self) -> None:
+        """Count an event. Raise Killed unless the invocation is alive after it."""
+        if not self.survives():
+            raise Killed
+
+    def end(self) -> None:
+        """The handler has returned: its threads freeze, and what they still do is refused."""
+        with self._lock:
+            self.timed_out = self.timed_out or (not self.killed and self._clock.monotonic() > self._deadline)
+            self._returned = True
+
+
+class LivingClock:
+    """The clock, for one invocation."""
+
+    def __init__(self, clock: Clock, life: Life) -> None:
+        self.time = clock.time
+        self.monotonic = clock.monotonic
+        self.uniform = clock.uniform
+        self._clock, self._life = clock, life
+
+    def sleep(self, seconds: float) -> None:
+        self._life.breathe()
+        self._clock.sleep(seconds)
+        if seconds > 0 and not self._life.survives():
+            raise Killed
+
+
+class LivingOutput:
+    """Standard output, for one invocation: each line goes to `sink` when it is complete."""
+
+    def __init__(self, sink: Callable[[str], None], life: Life) -> None:
+        self._sink, self._life = sink, life
+        self._rest = ""
+        self._lock = threading.Lock()
+
+    def write(self, text: str) -> int:
+        self._life.breathe()
+        with self._lock:
+            *lines, self._rest = (self._rest + text).split("\n")
+            for line in lines:
+                self._sink(line)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def close(self) -> None:
+        """Let out an unfinished last line."""
+        if self._rest:
+            self._sink(self._rest)
+            self._rest = ""

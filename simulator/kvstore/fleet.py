@@ -1,0 +1,117 @@
+"""Which instances there are, and how each will behave: from a YAML file, from code, or made up."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+DEFAULT_FLEET = Path(__file__).parent.parent / "fleet.yaml"
+KINDS = ("standard", "classic-cluster", "cluster", "cloud-native")
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One instance. All durations are in seconds of the simulation's clock.
+
+    `kind`: `standard`; `classic-cluster` (before 2023-12-05: one job per shard); `cluster` (a newer one: one job);
+    `cloud-native` (listed by DescribeClusterBackupList alone).
+    """
+
+    id: str
+    region: str = "cn-hangzhou"
+    kind: str = "standard"
+    shards: int = 1
+    name: str = ""
+    status: str = "Normal"
+    normal_after: float | None = None  # a status other than Normal ends after this long
+    type: str = "Redis"  # or Tair
+    tags: Mapping[str, str] = field(default_factory=dict)
+    denied: bool = False  # the role's policy leaves it out
+    duration: float = 60.0  # of a backup
+    shard_lag: float = 0.0  # each further shard ends this much later
+    outcomes: tuple[str, ...] = ("success",)  # of one backup after another, the last for all that follow:
+    # success, failed, or shard-failed (the last shard's alone)
+    job_id_style: str = "text"  # how CreateBackup answers: text, quoted or int
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value that the simulator does not know."""
+        for name, allowed in (
+            ("kind", KINDS),
+            ("type", ("Redis", "Tair")),
+            ("job_id_style", ("text", "quoted", "int")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{self.id}: {name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        if not self.outcomes or set(self.outcomes) - {"success", "failed", "shard-failed"}:
+            raise ValueError(f"{self.id}: outcomes are success, failed or shard-failed, not {list(self.outcomes)}")
+
+    @property
+    def arn_tail(self) -> str:
+        return f"instance/{self.id}"
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All instances of the account."""
+
+    instances: tuple[Instance, ...]
+
+    def __init__(self, instances: Iterable[Instance]) -> None:
+        object.__setattr__(self, "instances", tuple(instances))
+
+    def __iter__(self) -> Iterator[Instance]:
+        return iter(self.instances)
+
+    def __len__(self) -> int:
+        return len(self.instances)
+
+    @classmethod
+    def load(cls, path: str | Path = DEFAULT_FLEET) -> Fleet:
+        """Read a YAML file whose `instances` is a list of `Instance` objects. Raise ValueError where it is not."""
+        import yaml  # only here, so that a fleet built in code needs no YAML
+
+        try:
+            document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path}: no YAML: {error}") from None
+        entries = document.get("instances") if isinstance(document, dict) else None
+        if not isinstance(entries, list):
+            raise ValueError(f"{path}: expected `instances:` with a list")
+        return cls(_instance(entry, path) for entry in entries)
+
+    @classmethod
+    def generate(cls, count: int, seed: int = 0, *, regions: Iterable[str] = ("cn-hangzhou",), **common: Any) -> Fleet:
+        """Make up `count` instances of all kinds, the same for the same seed; `common` holds for every one."""
+        chance = random.Random(f"fleet/{seed}")  # noqa: S311 replays, no secret
+        regions = tuple(regions)
+        return cls(_made_up(number, chance, regions, common) for number in range(count))
+
+
+def _instance(entry: Any, path: str | Path) -> Instance:
+    known = {each.name for each in fields(Instance)}
+    if not isinstance(entry, dict) or "id" not in entry or set(entry) - known:
+        raise ValueError(f"{path}: an instance takes {', '.join(sorted(known))}, and needs an id: {entry!r}")
+    outcomes = entry.get("outcomes", ("success",))
+    return Instance(**{**entry, "outcomes": (outcomes,) if isinstance(outcomes, str) else tuple(outcomes)})
+
+
+def _made_up(number: int, chance: random.Random, regions: tuple[str, ...], common: Mapping[str, Any]) -> Instance:
+    kind = chance.choices(KINDS, weights=(6, 2, 1, 1))[0]
+    values: dict[str, Any] = {
+        "id": f"r-sim{seed_text(chance)}{number:05d}",
+        "region": chance.choice(regions),
+        "kind": kind,
+        "shards": chance.choice((2, 4)) if kind == "classic-cluster" else 1,
+        "duration": float(chance.randint(20, 300)),
+        "shard_lag": float(chance.choice((0, 0, 15))),
+        "job_id_style": "quoted" if kind == "classic-cluster" and chance.random() < 0.3 else "text",
+    }
+    return Instance(**{**values, **common})
+
+
+def seed_text(chance: random.Random) -> str:
+    """Four letters that make two fleets' IDs differ."""
+    return "".join(chance.choices("abcdefghijkmnpqrstuvwxyz", k=4))

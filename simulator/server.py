@@ -1,0 +1,180 @@
+"""A small threaded HTTP/1.1 server: keep-alive, one thread per connection, optionally TLS.
+
+Written by hand, since the standard library's parses each header block as an e-mail, which costs more than the
+rest of a simulated call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from urllib.parse import parse_qsl
+
+MAX_HEAD = 64 * 1024
+REASONS = {status.value: status.phrase for status in HTTPStatus}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. Header names are in lower case; `path` is as it was sent, still percent-encoded."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    region: str | None = None  # of the endpoint that was called, where it tells one
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP answer."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    truncated: bool = False  # promises the whole body and sends half of it
+
+
+class ConnectionDroppedError(Exception):
+    """The connection ends without an answer: politely closed, or reset."""
+
+    def __init__(self, *, reset: bool = False) -> None:
+        super().__init__("connection dropped")
+        self.reset = reset
+
+
+class Server:
+    """Serves `application` on 127.0.0.1 from `start()` to `stop()`."""
+
+    def __init__(
+        self, application: Callable[[Request], Response], port: int = 0, tls: tuple[str, str] | None = None
+    ) -> None:
+        """Given port 0, any free one is taken. `tls` names a certificate's and a key's PEM files."""
+        self._application = application
+        self._context: ssl.SSLContext | None = None
+        if tls:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(*tls)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+        self.port: int = self._listener.getsockname()[1]
+        self._connections: set[socket.socket] = set()
+        self._stopped = False
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self._context else 'http'}://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        threading.Thread(target=self._accept, name="simulator", daemon=True).start()
+
+    def stop(self) -> None:
+        """Close the port and every connection."""
+        self._stopped = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        while not self._stopped:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._connections.add(connection)
+            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        """Answer one connection's requests until it ends."""
+        plain = connection
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._context:
+                connection = self._context.wrap_socket(connection, server_side=True)
+            reader = _Reader(connection)
+            while not self._stopped and (request := reader.request()):
+                response = self._application(request)
+                close = request.headers.get("connection", "").lower() == "close" or response.truncated
+                connection.sendall(_encode(response, close))
+                if close:
+                    return
+        except ConnectionDroppedError as drop:
+            if drop.reset:  # lingering for no time makes the kernel send RST instead of FIN
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        except (OSError, ValueError):
+            pass  # the client went away or does not speak HTTP
+        finally:
+            self._connections.discard(plain)
+            connection.close()
+
+
+class _Reader:
+    """Cuts a connection's bytes into requests."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._buffer = b""
+
+    def request(self) -> Request | None:
+        """The next request; None when the client has closed. Raises ValueError when it is no HTTP."""
+        while b"\r\n\r\n" not in self._buffer:
+            if not self._more() or len(self._buffer) > MAX_HEAD:
+                return None
+        head, self._buffer = self._buffer.split(b"\r\n\r\n", 1)
+        first, *lines = head.decode("latin-1").split("\r\n")
+        method, target, _ = first.split(" ", 2)
+        headers = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        path, _, query = target.partition("?")
+        if headers.get("expect", "").lower() == "100-continue":
+            self._connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return Request(method, path, dict(parse_qsl(query, keep_blank_values=True)), headers, self._body(headers))
+
+    def _body(self, headers: Mapping[str, str]) -> bytes:
+        if headers.get("transfer-encoding", "").lower() != "chunked":
+            return self._exactly(int(headers.get("content-length") or 0))
+        chunks = []
+        while size := int(self._line(), 16):
+            chunks.append(self._exactly(size))
+            self._line()
+        self._line()
+        return b"".join(chunks)
+
+    def _line(self) -> bytes:
+        while b"\r\n" not in self._buffer:
+            if not self._more():
+                raise ValueError("connection ended inside a chunk")
+        line, self._buffer = self._buffer.split(b"\r\n", 1)
+        return line
+
+    def _exactly(self, size: int) -> bytes:
+        while len(self._buffer) < size:
+            if not self._more():
+                raise ValueError("connection ended inside a body")
+        body, self._buffer = self._buffer[:size], self._buffer[size:]
+        return body
+
+    def _more(self) -> bool:
+        received = self._connection.recv(65536)
+        self._buffer += received
+        return bool(received)
+
+
+def _encode(response: Response, close: bool) -> bytes:
+    lines = [f"HTTP/1.1 {response.status} {REASONS.get(response.status, 'Unknown')}"]
+    lines += [f"{name}: {value}" for name, value in response.headers.items()]
+    lines.append(f"Content-Length: {len(response.body)}")
+    lines.append(f"Connection: {'close' if close else 'keep-alive'}")
+    body = response.body[: len(response.body) // 2] if response.truncated else response.body
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body

@@ -1,0 +1,160 @@
+"""The three signatures that clients send, recomputed from the request.
+
+ACS3-HMAC-SHA256 (current SDKs), HMAC-SHA1 in the query (older SDKs), and `FC key:signature` (Function Compute 2.0).
+Each scheme yields the access key's ID, the token, the time of signing, and the string to sign for a given secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, unquote
+
+from simulator.errors import ApiError
+
+if TYPE_CHECKING:
+    from simulator.credentials import Credential, CredentialStore
+    from simulator.server import Request
+
+MAX_SKEW = 15 * 60  # seconds between the time of signing and the server's
+_ACS3 = re.compile(r"ACS3-HMAC-SHA256 Credential=([^,]+),\s*SignedHeaders=([^,]+),\s*Signature=([0-9a-f]+)$")
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What a request claims about its signer."""
+
+    access_key_id: str
+    security_token: str | None
+    signed_at: str
+    signature: str
+    string_to_sign: str  # what the server signs
+    server_string: str  # what an error message quotes
+    sign: Callable[[str, str], str]  # (secret, string to sign) -> signature
+
+
+def read(request: Request) -> Signed:
+    """The request's signature, whichever scheme it follows. Raises ApiError when there is none."""
+    authorization = request.headers.get("authorization", "")
+    if authorization.startswith("ACS3-HMAC-SHA256"):
+        return _acs3(request, authorization)
+    if authorization.startswith("FC "):
+        return _fc(request, authorization)
+    if "Signature" in parameters(request):
+        return _rpc(request)
+    raise ApiError(400, "MissingAccessKeyId", "AccessKeyId is mandatory for this action.")
+
+
+def verify(signed: Signed, credential: Credential | None, store: CredentialStore, real_time: float) -> Credential:
+    """Given a signature and whose it claims to be, return who signed it.
+
+    `real_time` is the machine's: SDKs sign with it, not with the simulated. Raises ApiError when the key is unknown,
+    the token or the signature wrong, or the time too far off.
+    """
+    if credential is None:
+        raise ApiError(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
+    store.check_token(credential, signed.security_token)
+    if abs(_seconds(signed.signed_at) - real_time) > MAX_SKEW:
+        raise ApiError(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
+    if not hmac.compare_digest(signed.sign(credential.access_key_secret, signed.string_to_sign), signed.signature):
+        raise ApiError(
+            400,
+            "SignatureDoesNotMatch",
+            "Specified signature is not matched with our calculation. "
+            f"server string to sign is:{signed.server_string}",  # the real one quotes it too, token and all
+        )
+    return credential
+
+
+def parameters(request: Request) -> dict[str, str]:
+    """An RPC call's parameters: the query's, and the form's of clients that POST them."""
+    if request.body and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return {**request.query, **dict(parse_qsl(request.body.decode(), keep_blank_values=True))}
+    return dict(request.query)
+
+
+def _acs3(request: Request, authorization: str) -> Signed:
+    match = _ACS3.match(authorization)
+    if not match:
+        raise ApiError(400, "IncompleteSignature", "The request signature does not conform to Aliyun standards.")
+    access_key_id, names, signature = match.groups()
+    headers = request.headers
+    canonical = "\n".join(
+        [
+            request.method,
+            request.path,
+            "&".join(f"{_quote(name)}={_quote(value)}" for name, value in sorted(request.query.items())),
+            "".join(f"{name}:{headers.get(name, '')}\n" for name in names.split(";")),
+            names,
+            hashlib.sha256(request.body).hexdigest(),
+        ]
+    )
+    return Signed(
+        access_key_id,
+        headers.get("x-acs-security-token"),
+        headers.get("x-acs-date", ""),
+        signature,
+        f"ACS3-HMAC-SHA256\n{hashlib.sha256(canonical.encode()).hexdigest()}",
+        canonical,
+        lambda secret, text: hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest(),
+    )
+
+
+def _rpc(request: Request) -> Signed:
+    values = parameters(request)
+    signature = values.pop("Signature")
+    query = "&".join(f"{_quote(name)}={_quote(value)}" for name, value in sorted(values.items()))
+    text = f"{request.method}&%2F&{_quote(query)}"
+    return Signed(
+        values.get("AccessKeyId", ""),
+        values.get("SecurityToken"),
+        values.get("Timestamp", ""),
+        signature,
+        text,
+        text,
+        lambda secret, text: _base64(hmac.new(f"{secret}&".encode(), text.encode(), hashlib.sha1)),
+    )
+
+
+def _fc(request: Request, authorization: str) -> Signed:
+    access_key_id, _, signature = authorization[len("FC ") :].partition(":")
+    headers = request.headers
+    lines = [request.method, *(headers.get(name, "") for name in ("content-md5", "content-type", "date"))]
+    own = "".join(f"{name}:{value}\n" for name, value in sorted(headers.items()) if name.startswith("x-fc-"))
+    text = "\n".join([*lines, own + unquote(request.path)])
+    return Signed(
+        access_key_id,
+        headers.get("x-fc-security-token"),
+        headers.get("date", ""),
+        signature,
+        text,
+        text,
+        lambda secret, text: _base64(hmac.new(secret.encode(), text.encode(), hashlib.sha256)),
+    )
+
+
+@lru_cache(maxsize=64)  # many calls are signed in the same second
+def _seconds(text: str) -> float:
+    """A signature's time as seconds since 1970; 0 when it is none."""
+    try:
+        if text.endswith("Z"):
+            return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp()
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def _quote(text: str) -> str:
+    return quote(text, safe="~")
+
+
+def _base64(digest: hmac.HMAC) -> str:
+    return base64.b64encode(digest.digest()).decode()
