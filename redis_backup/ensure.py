@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from redis_backup import timestamps
 from redis_backup.api_errors import BACKUP_RUNS, ApiError
@@ -31,6 +32,7 @@ from redis_backup.states import ErrorKind, Outcome, Problem, State
 _MOMENT, _LISTING_LAG = 2.0, 62.0
 _SHORTEST_BACKUP = 2.0
 _THROTTLED_ATTEMPTS = 8
+_ONE_DAY = timedelta(days=1)
 
 
 @dataclass
@@ -122,13 +124,15 @@ class Ensurer:
     def _look(self, case: Case, kvstore: KVStore) -> Outcome | Start:
         """Running tasks first, finished sets second: the other way round, a job that ends in between is in neither."""
         request, instance_id = case.request, case.target.instance_id
+        # Far enough back to see the end of a job that `jobs` names by mistake: it would count as running for ever.
+        since = request.begun_since - (_ONE_DAY if case.known.ids else timedelta(0))
         if case.architecture is None:
             case.architecture = kvstore.architecture(instance_id)
         if case.architecture.is_cloud_native:
-            jobs = kvstore.cluster_backups(instance_id, request.begun_since)
+            jobs = kvstore.cluster_backups(instance_id, since)
         else:
             tasks = kvstore.backup_tasks(instance_id)
-            sets = kvstore.backup_sets(instance_id, request.begun_since)
+            sets = kvstore.backup_sets(instance_id, since)
             jobs = [*running_tasks(tasks, sets), *sets]
         backups = group(jobs, case.known.ids)
         seen = judge(

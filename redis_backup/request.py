@@ -209,7 +209,7 @@ class _Reader:
             return None
         try:
             return convert(self.values[name])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, AttributeError):
             self.faults.append(f"{name} takes {takes.format(_shown(self.values[name]))}")
             return None
 

@@ -109,7 +109,7 @@ def _endpoint(text: str) -> str:
     except (LookupError, AttributeError) as error:  # another placeholder
         raise ValueError from error
     url = urlsplit(filled if "://" in filled else f"https://{filled}")
-    if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query or url.username:
+    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or url.username:
         raise ValueError
     _ = url.port  # ValueError if it is no number
     return text.rstrip("/")

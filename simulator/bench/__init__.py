@@ -1,0 +1,1 @@
+"""Measures how fast, small and cheap the function is, against references of the same run: `python -m simulator.bench`."""

@@ -1,0 +1,306 @@
+"""From bytes to requests: every event shape, every field, every fault."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redis_backup.errors import EXAMPLE, InvalidRequest
+from redis_backup.event import TriggerKind, read_events
+from redis_backup.invocation import Credentials, Invocation
+from redis_backup.request import Follow, Request, Target, merge, read_requests
+from redis_backup.settings import Settings
+
+NOW = datetime(2026, 11, 24, 2, 0, 0, tzinfo=timezone.utc)
+REQUEST_ID = "1-6b04ef9f-127fbe39cd7681596e33ebad"  # a second before
+INVOCATION = Invocation(REQUEST_ID, "cn-hangzhou", "1", "f", "", "", Credentials("i", "s", "t"), 0, 60)
+A, B = Target("cn-hangzhou", "r-a"), Target("cn-beijing", "r-b")
+MANUAL = Request(TriggerKind.MANUAL, REQUEST_ID, NOW - timedelta(seconds=1), (A,), region="cn-hangzhou")
+
+
+def read(event: Any, **settings: Any) -> list[Request]:
+    raw = event if isinstance(event, bytes) else (event if isinstance(event, str) else json.dumps(event)).encode()
+    return read_requests(read_events(raw, REQUEST_ID), INVOCATION, Settings(**settings), NOW)
+
+
+def cloud_event(data: Any = None, **attributes: Any) -> dict[str, Any]:
+    event = {"id": "e1", "source": "s", "type": "t", "specversion": "1.0", "time": "2026-11-24T01:00:00.250Z"}
+    return {**event, **({} if data is None else {"data": data}), **attributes}
+
+
+def b64(value: Any) -> str:
+    return base64.b64encode(json.dumps(value).encode()).decode()
+
+
+EVENTBRIDGE = replace(MANUAL, kind=TriggerKind.EVENTBRIDGE, trigger_id="e1", since=NOW - timedelta(seconds=3599.75))
+ASK = {"instance_ids": ["r-a"]}
+ARN = "acs:kvstore:cn-hangzhou:1234567890123456:instance/r-a"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [ASK, ["r-a"], '"r-a"', "r-a", " r-a\n", {"InstanceId": "r-a"}, {"instance-ids": ["r-a", "cn-hangzhou/r-a"]}, ARN],
+)
+def test_a_manual_event_is_an_object_a_list_or_a_bare_text(event: Any) -> None:
+    assert read(event) == [MANUAL]
+
+
+def test_a_byte_order_mark_does_not_hurt() -> None:
+    assert read(b"\xef\xbb\xbfr-a") == [MANUAL]
+
+
+@pytest.mark.parametrize("payload", [json.dumps(ASK), "r-a", "r-a,r-a", ASK])
+def test_a_timers_request_is_its_payload(payload: Any) -> None:
+    event = {"triggerTime": "2026-11-24T01:00:00Z", "triggerName": "nightly", "payload": payload}
+    since = NOW - timedelta(hours=1)
+    trigger_id = "nightly@2026-11-24T01:00:00Z"
+    assert read(event) == [replace(MANUAL, kind=TriggerKind.TIMER, trigger_id=trigger_id, since=since)]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [ASK, json.dumps(ASK), b64(ASK), json.dumps(json.dumps(ASK)), ["r-a"], "r-a", {**ASK, "name": "own", "scope": 100}],
+)
+def test_a_cloud_events_request_is_its_data_in_any_form(data: Any) -> None:
+    assert read(cloud_event(data)) == [EVENTBRIDGE]
+
+
+@pytest.mark.parametrize("data", [None, {}, {"name": "x"}, "some text", 5, True])
+def test_a_cloud_event_that_names_none_means_the_instance_of_its_subject(data: Any) -> None:
+    assert read(cloud_event(data, subject=ARN)) == [EVENTBRIDGE]
+
+
+def test_a_cloud_events_data_base64_counts_too() -> None:
+    assert read(cloud_event(data_base64=b64(ASK))) == [EVENTBRIDGE]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "since"),
+    [
+        ({"time": "2026-11-24T01:00:00Z"}, "2026-11-24T01:00:00Z"),
+        ({"time": "2026-11-24T01:00:00Z", "aliyunpublishtime": "2026-11-24T01:00:02Z"}, "2026-11-24T01:00:00Z"),
+        ({"time": "2026-11-24T01:00:03Z", "aliyunpublishtime": "2026-11-24T01:00:02Z"}, "2026-11-24T01:00:02Z"),
+        (
+            {"time": "2026-11-24T09:00:00.1Asia/Shanghai", "aliyunpublishtime": "2026-11-24T09:00:02PRC"},
+            "2026-11-24T01:00:02Z",
+        ),
+        ({"time": None, "aliyunpublishtime": "2026-11-24T01:00:02.5Z"}, "2026-11-24T01:00:02.5Z"),
+        ({"time": "nonsense"}, "2026-11-24T02:00:00Z"),
+        ({"time": 5, "aliyunpublishtime": "PRC"}, "2026-11-24T02:00:00Z"),
+    ],
+)
+def test_since_is_a_time_that_is_the_same_at_every_delivery(attributes: dict[str, Any], since: str) -> None:
+    event = cloud_event(ASK, **attributes)
+    assert read(event) == read({**event, "data": {**ASK, "since": since}})
+    assert bool(read_events(json.dumps(event), "")[0].warning) == (since == "2026-11-24T02:00:00Z")
+
+
+@pytest.mark.parametrize("wrap", [lambda event: event, json.dumps])
+def test_a_batch_is_one_fan_out_in_which_the_latest_since_wins(wrap: Any) -> None:
+    later = cloud_event({"instance_ids": ["r-a", "r-c"]}, id="e2", time="2026-11-24T01:30:00Z")
+    requests = merge(read([wrap(cloud_event({"instance_ids": "r-a,cn-beijing/r-b"})), wrap(later)]), 10)
+    second = replace(
+        EVENTBRIDGE, trigger_id="e2", since=NOW - timedelta(minutes=30), targets=(A, replace(A, instance_id="r-c"))
+    )
+    assert requests == [replace(EVENTBRIDGE, targets=(B,)), second]
+
+
+def test_a_real_request_is_not_replaced_by_a_later_dry_run() -> None:
+    dry = {**ASK, "dry_run": True, "since": "2026-11-24T01:59:00Z"}
+    requests = merge(read([{**ASK, "since": "2026-11-24T01:00:00Z"}, dry]), 10)
+    assert [(request.dry_run, request.targets) for request in requests] == [(False, (A,)), (True, ())]
+
+
+def test_more_instances_than_allowed_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match=r"names 3 instances: at most 2 go into one \(BACKUP_MAX_INSTANCES\)"):
+        merge(read(["r-a", "r-b", "r-c"]), 2)
+
+
+@pytest.mark.parametrize("is_base64", [False, True])
+def test_an_http_triggers_request_is_its_body(is_base64: bool) -> None:
+    body = {**ASK, "own": "field"}
+    event = {
+        "version": "v1",
+        "body": b64(body) if is_base64 else json.dumps(body),
+        "isBase64Encoded": is_base64,
+        "headers": {"Authorization": "secret"},
+        "requestContext": {"http": {"method": "POST"}, "requestId": "1-x", "timeEpoch": "1795481999500"},
+    }
+    since = NOW - timedelta(seconds=3600.5)
+    assert read(event) == [replace(MANUAL, kind=TriggerKind.HTTP, trigger_id="1-x", since=since)]
+
+
+def test_an_http_event_without_epoch_has_its_time() -> None:
+    event = {"body": "r-a", "requestContext": {"time": "2026-11-24T01:00:00Z", "requestId": "1-x"}}
+    assert read(event)[0].since == NOW - timedelta(hours=1)
+
+
+def test_every_field_is_read_however_it_is_spelt() -> None:
+    event = {
+        "InstanceIds": "r-a, cn-beijing/r-b\nr-a",
+        "Tags": {"env": "prod"},
+        "Region": "cn-shanghai",
+        "SINCE": "2026-11-24T01:00:00Z",
+        "maxAgeMinutes": 90,
+        "retention-days": 30,
+        "WaitSeconds": 5,
+        "dryRun": True,
+        "reason": " before\nrelease  42 ",
+        "jobs": {"r-a": [1, "2"], "cn-beijing/r-b": "3,4"},
+    }
+    shanghai = Target("cn-shanghai", "r-a")
+    assert read(event) == [
+        Request(
+            TriggerKind.MANUAL,
+            REQUEST_ID,
+            NOW - timedelta(hours=1),
+            (shanghai, B),
+            {"env": "prod"},
+            "cn-shanghai",
+            timedelta(minutes=90),
+            30,
+            5,
+            True,
+            "before release 42",
+            {"cn-shanghai/r-a": ("1", "2"), "cn-beijing/r-b": ("3", "4")},
+        )
+    ]
+    assert read(event)[0].begun_since == NOW - timedelta(minutes=150)
+
+
+def test_the_settings_retention_is_the_default() -> None:
+    assert [
+        read(ASK, retention_days=9)[0].retention_days,
+        read({**ASK, "retention_days": -1}, retention_days=9)[0].retention_days,
+    ] == [9, -1]
+
+
+def test_a_follow_up_carries_its_chain() -> None:
+    follow = {"first": "2026-11-24T01:00:00Z", "due": "2026-11-24T02:00:00Z", "count": 3, "trigger_id": "nightly@x"}
+    request = read({"follow": follow, **ASK, "since": "2026-11-24T01:00:00Z"})[0]
+    assert (request.kind, request.trigger_id) == (TriggerKind.FOLLOW, "nightly@x")
+    assert request.follow == Follow(NOW - timedelta(hours=1), NOW, 3, "nightly@x")
+
+
+FAULTS = [
+    ({}, ["instance_ids is missing: the event names no instance"]),
+    ("", ["instance_ids is missing"]),
+    ({"instance_ids": []}, ["instance_ids is missing"]),
+    (
+        {"triggerTime": "2026-11-24T01:00:00Z", "triggerName": "n", "payload": ""},
+        ["the timer payload names no instance"],
+    ),
+    (cloud_event({"name": "x"}, subject="acs:oss:x"), ["the CloudEvent data names no instance"]),
+    ({"key1": "v", "key2": "v"}, ["key1 is no field of a request: those are instance_ids, tags", "key2 is no field"]),
+    ({"instance_idz": ["r-a"], **ASK}, ["instance_idz is no field"]),
+    ("not an id", ["the event is a text that is neither JSON nor instance IDs (9 characters)"]),
+    (b"\xff\xfe\x00", ["the event is 3 bytes that are no UTF-8 text"]),
+    ("17", ["the event is a number: it takes a JSON object or instance IDs"]),
+    ("true", ["the event is true or false: it takes"]),
+    ("[" * 100_000, ["the event is nested too deeply"]),
+    ({"instance_ids": ["R-A", 5, "x/y/r-a", "acs:ecs:a:b:instance/i-1", "r-a"]}, ['not "R-A", 5, "x/y/r-a", "acs:ecs']),
+    ({"instance_ids": ["r-A"] * 7}, ['"r-A" and 2 more']),
+    ({**ASK, "tags": {}}, ["tags takes an object of 1 to 5 texts, not {}"]),
+    ({**ASK, "tags": {"a": 1}}, ['tags takes an object of 1 to 5 texts, not {"a": 1}']),
+    ({**ASK, "tags": dict.fromkeys("abcdef", "x")}, ["tags takes"]),
+    ({**ASK, "region": "Hangzhou"}, ['region takes a region such as cn-hangzhou, not "Hangzhou"']),
+    ({**ASK, "since": "yesterday"}, ['since takes an RFC 3339 time such as 2026-11-24T02:00:00Z, not "yesterday"']),
+    ({**ASK, "since": 5}, ["since takes an RFC 3339 time"]),
+    (
+        {**ASK, "since": "2026-11-24T02:00:31Z"},
+        [
+            "since is 2026-11-24T02:00:31Z, but the function's clock says 2026-11-24T02:00:00Z: it takes a time at most 30 s"
+        ],
+    ),
+    ({**ASK, "since": "1999-12-31T23:59:59Z"}, ["it takes a time after the year 2000"]),
+    ({**ASK, "max_age_minutes": -1}, ["max_age_minutes takes whole minutes, 0 or more, not -1"]),
+    ({**ASK, "max_age_minutes": 10**9}, ["max_age_minutes takes"]),
+    (
+        {**ASK, "retention_days": 6},
+        ["retention_days takes 7 to 730, or -1 to keep the backup as long as the instance lives, not 6"],
+    ),
+    ({**ASK, "retention_days": "30"}, ["retention_days takes"]),
+    ({**ASK, "retention_days": True}, ["retention_days takes"]),
+    ({**ASK, "wait_seconds": 1.5}, ["wait_seconds takes whole seconds, 0 or more, not 1.5"]),
+    ({**ASK, "dry_run": "yes"}, ['dry_run takes true or false, not "yes"']),
+    ({**ASK, "reason": "x" * 201}, ["reason takes a text of at most 200 characters, not"]),
+    ({**ASK, "reason": 5}, ["reason takes a text"]),
+    ({**ASK, "jobs": {"r-a": ["<"]}}, ["jobs takes an object that gives each REGION/r-… a list of job IDs"]),
+    ({**ASK, "jobs": {"x": ["1"]}}, ["jobs takes"]),
+    ({**ASK, "jobs": ["1"]}, ["jobs takes"]),
+    ({**ASK, "dry_run": True, "DryRun": False}, ["dry_run is given twice"]),
+    ({"follow": {}, **ASK}, ["follow takes an object with first, due, count and trigger_id"]),
+    ({"follow": "x", **ASK}, ["follow takes"]),
+    ({"wait_seconds": -1, "dry_run": 1, "x": 1}, ["x is no field", "wait_seconds takes", "dry_run takes"]),
+    ([cloud_event(ASK), cloud_event({"instance_ids": "?"})], ["event 2 of 2: instance_ids takes"]),
+    ({"body": "%", "isBase64Encoded": True, "requestContext": {}}, ["HTTP body is no base64"]),
+    ({"body": "/w==", "isBase64Encoded": True, "requestContext": {}}, ["HTTP body holds bytes that are no UTF-8"]),
+    ({"body": "x" * 1_000_001, "requestContext": {}}, ["HTTP body is 1000001 characters long"]),
+]
+
+
+@pytest.mark.parametrize(("event", "faults"), FAULTS)
+def test_all_faults_are_named_at_once(event: Any, faults: list[str]) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        read(event)
+    found = raised.value.faults
+    assert len(found) == len(faults), found
+    for fault, expected in zip(found, faults, strict=True):
+        assert expected in fault
+    assert str(raised.value).endswith(f". Nothing was started. An event that works: {EXAMPLE}")
+    assert len(str(raised.value)) < 3000
+
+
+def test_many_faults_are_counted() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        read({f"field{number}": 1 for number in range(40)})
+    assert (len(raised.value.faults), raised.value.faults[-1]) == (21, "and 20 more")
+
+
+def test_a_region_must_come_from_somewhere() -> None:
+    nowhere = replace(INVOCATION, region="")
+    events = read_events(b"r-a", REQUEST_ID)
+    with pytest.raises(InvalidRequest, match="region is missing, and the runtime names none"):
+        read_requests(events, nowhere, Settings(), NOW)
+    assert read_requests(read_events(b"cn-beijing/r-b", ""), nowhere, Settings(), NOW)[0].targets == (B,)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+FIELD = st.sampled_from(
+    "instance_ids InstanceId tags region since max_age_minutes retention_days wait_seconds dry_run reason jobs follow "
+    "payload triggerTime triggerName id source type specversion data subject time aliyunpublishtime body "
+    "isBase64Encoded requestContext key1".split()
+)
+VALUE = JSON | st.sampled_from(
+    ["r-a", "cn-beijing/r-b", ARN, "2026-11-24T02:00:00Z", {"r-a": ["1"]}, ["r-a"], 7, {"http": 1}]
+)
+SHAPED = st.dictionaries(FIELD, VALUE, max_size=7)
+
+
+@given(
+    st.binary()
+    | JSON.map(json.dumps)
+    | SHAPED.map(json.dumps)
+    | st.lists(SHAPED.map(json.dumps) | SHAPED).map(json.dumps)
+)
+def test_whatever_the_bytes_it_is_requests_or_an_invalid_request(raw: bytes | str) -> None:
+    try:
+        requests = read(raw)
+    except InvalidRequest as error:
+        assert error.faults
+        str(error).encode()
+    else:
+        assert all(request.targets or request.tags for request in requests)
+        assert all(request.since - NOW <= timedelta(seconds=30) for request in requests)
+        merge(requests, 1000)

@@ -1,0 +1,87 @@
+import pytest
+
+from redis_backup.errors import InvalidSetting
+from redis_backup.settings import Settings
+from simulator import Cloud
+
+
+def test_nothing_set_is_the_defaults() -> None:
+    assert Settings.of({}) == Settings()
+
+
+def test_every_variable_is_read_and_an_empty_one_is_unset() -> None:
+    environ = {
+        "BACKUP_CONCURRENCY": "4",
+        "BACKUP_RETENTION_DAYS": "-1",
+        "BACKUP_MAX_ATTEMPTS": "3",
+        "BACKUP_FOLLOW_SECONDS": "0",
+        "BACKUP_FOLLOW_HOURS": "0.5",
+        "BACKUP_ALLOW": "cn-hangzhou/r-bp1*, */r-2",
+        "BACKUP_MAX_INSTANCES": "",
+        "BACKUP_SHARD_SIZE": " 50 ",
+        "BACKUP_ENDPOINT": "r-kvstore-vpc.{region}.aliyuncs.com",
+        "BACKUP_FC_ENDPOINT": "http://127.0.0.1:8421/",
+    }
+    assert Settings.of(environ) == Settings(
+        concurrency=4,
+        retention_days=-1,
+        max_attempts=3,
+        follow_seconds=0,
+        follow_hours=0.5,
+        allow=("cn-hangzhou/r-bp1*", "*/r-2"),
+        shard_size=50,
+        endpoint="r-kvstore-vpc.{region}.aliyuncs.com",
+        fc_endpoint="http://127.0.0.1:8421",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BACKUP_CONCURRENCY", "0"),
+        ("BACKUP_CONCURRENCY", "many"),
+        ("BACKUP_RETENTION_DAYS", "6"),
+        ("BACKUP_MAX_ATTEMPTS", "0"),
+        ("BACKUP_FOLLOW_SECONDS", "3601"),
+        ("BACKUP_FOLLOW_HOURS", "nan"),
+        ("BACKUP_FOLLOW_HOURS", "169"),
+        ("BACKUP_ALLOW", ""),
+        ("BACKUP_ALLOW", " , "),
+        ("BACKUP_MAX_INSTANCES", "-1"),
+        ("BACKUP_SHARD_SIZE", "1001"),
+        ("BACKUP_ENDPOINT", "ftp://host"),
+        ("BACKUP_ENDPOINT", "https://host?query"),
+        ("BACKUP_ENDPOINT", "https://user:password@host"),
+        ("BACKUP_ENDPOINT", "host:port"),
+        ("BACKUP_FC_ENDPOINT", "{zone}.fc.aliyuncs.com"),
+        ("BACKUP_FC_ENDPOINT", "{}.fc.aliyuncs.com"),
+    ],
+)
+def test_a_bad_value_names_its_variable(name: str, value: str) -> None:
+    with pytest.raises(InvalidSetting, match=f"^{name} is .*: it takes .*nothing was started"):
+        Settings.of({name: value})
+
+
+def test_all_bad_values_are_named_at_once_at_the_first_invocation(make_cloud) -> None:
+    cloud: Cloud = make_cloud(settings={"BACKUP_CONCURRENCY": "x", "BACKUP_MAX_ATTEMPTS": "y"})
+    error = cloud.invoke({"instance_ids": "r-1"}).error
+    assert error is not None
+    assert (error["errorType"], error["errorMessage"]) == (
+        "InvalidSetting",
+        "BACKUP_CONCURRENCY is 'x': it takes 1 to 256; BACKUP_MAX_ATTEMPTS is 'y': it takes 1 to 10. "
+        "Correct the function's environment; nothing was started",
+    )
+    assert cloud.calls == []
+
+
+@pytest.mark.parametrize(
+    ("allow", "state"),
+    [("*", "running"), ("cn-hangzhou/r-*", "running"), ("cn-beijing/*", "failed"), ("*/r-2,*/r-1", "running")],
+)
+def test_what_backup_allow_does_not_name_is_refused_without_a_call(make_cloud, allow: str, state: str) -> None:
+    cloud: Cloud = make_cloud(settings={"BACKUP_ALLOW": allow})
+    instance = cloud.invoke({"instance_ids": "r-1"}).result["instances"][0]
+    assert instance["state"] == state
+    if state == "failed":
+        assert instance["error"]["kind"] == "refused"
+        assert cloud.calls == []
