@@ -100,7 +100,7 @@ class Function:
             for request in requests
             for part in follow.follow_ups(request, _of(request, cases), self._settings, self._started, self._now())
         ]
-        return _why([self._send(part, seconds) for part in parts])
+        return self._unsent([self._send(part, seconds) for part in parts])
 
     def _split(self, requests: Sequence[Request], cases: Sequence[Case]) -> tuple[list[dict[str, Any]], str | None]:
         """A large request becomes asynchronous invocations: Function Compute is the distributed engine."""
@@ -116,10 +116,18 @@ class Function:
         shards = [
             {"task_id": part.task_id, "instances": len(part.cases), "sent": part.problem is None} for part in sent
         ]
-        return shards, _why(sent)
+        return shards, self._unsent(sent)
 
     def _send(self, part: follow.Part, delay: int) -> follow.Part:
         return follow.send(part, delay, self._invocation, self._settings, self._clock)
+
+    def _unsent(self, parts: Sequence[follow.Part]) -> str | None:
+        """Why some of these could not be sent; None where all were."""
+        problem = next((part.problem for part in parts if part.problem), None)
+        if problem is None:
+            return None
+        self._recorder.warning("the function could not invoke itself", problem=problem)
+        return f"{problem.message} ({problem.code}); {problem.hint or 'send the request again'}"
 
     def _answer(
         self,
@@ -150,9 +158,3 @@ class Function:
 
 def _of(request: Request, cases: Sequence[Case]) -> list[Case]:
     return [case for case in cases if case.request is request]
-
-
-def _why(parts: Sequence[follow.Part]) -> str | None:
-    """Why some of these could not be sent; None where all were."""
-    problem = next((part.problem for part in parts if part.problem), None)
-    return f"{problem.message} ({problem.code}); {problem.hint or 'send the request again'}" if problem else None

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from redis_backup import sdk
+from redis_backup import lean, sdk
 from redis_backup.api_errors import ApiError
 from redis_backup.invocation import Credentials
 from redis_backup.pace import Deadline
@@ -106,9 +106,14 @@ def _send_2_0(
     name: FunctionName, endpoint: str, credentials: Credentials, payload: bytes, headers: dict[str, str], options: Any
 ) -> Reply:
     client = sdk.fc2_client(credentials, endpoint, timeout=options.read_timeout / 1000)
-    answer = client.invoke_function(
-        name.service, name.function, payload=payload, headers=headers, qualifier=name.qualifier or None
-    )
+    try:
+        answer = client.invoke_function(
+            name.service, name.function, payload=payload, headers=headers, qualifier=name.qualifier or None
+        )
+    except lean.load("fc2.fc_exceptions").FcError as error:
+        if error.status_code != 200:
+            raise
+        return Reply(error.message.encode(), "UnhandledInvocationError")  # its way to tell of the function's own error
     return Reply(answer.data, answer.headers.get("x-fc-error-type", ""))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -39,6 +40,7 @@ class KVStore:
         self._client = client.Client(sdk.config(invocation.credentials, region, endpoint, settings.concurrency))
         self._region, self._account, self._secrets = region, invocation.account_id, invocation.credentials.secrets
         self._clock, self._deadline, self._brake = clock, deadline, Brake(clock)
+        self._first_call, self._is_warm = threading.Lock(), False
 
     def create_backup(self, instance_id: str, retention_days: int | None) -> tuple[str, ...]:
         """Start a backup; its job IDs, in the API's order. Sent once, whatever happens."""
@@ -214,6 +216,17 @@ class KVStore:
         return self._deadline.sleep(error.retry_after or jitter(self._clock, attempt - 1))
 
     def _call(self, operation: str, instance_id: str, send: Callable[[Any], Any]) -> Any:
+        """Call once. The first call goes alone: the SDK makes its session then, without a lock, so one for each."""
+        if not self._is_warm:
+            with self._first_call:
+                if not self._is_warm:
+                    try:
+                        return self._send(operation, instance_id, send)
+                    finally:
+                        self._is_warm = True
+        return self._send(operation, instance_id, send)
+
+    def _send(self, operation: str, instance_id: str, send: Callable[[Any], Any]) -> Any:
         if not self._brake.wait(self._deadline):
             raise sdk.out_of_time()
         try:

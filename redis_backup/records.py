@@ -17,6 +17,7 @@ from redis_backup.states import Outcome, Problem, State
 
 MAX_BYTES = 2000  # SQL of Log Service sees the first 2,048 bytes of a value
 _SHORTENED = ("error_message", "hint", "reason", "trigger_id", "request_id", "api_request_id", "instance_id")
+_LINE_ENDS = {ord(char): f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"}  # that JSON leaves as they are
 _EVENTS = {
     State.PLANNED: "backup_planned",
     State.PENDING: "backup_pending",
@@ -54,7 +55,15 @@ class Recorder:
     def warning(self, message: str, *, request: Request | None = None, problem: Problem | None = None) -> None:
         """Something that a person should look at, though no instance failed by it."""
         story = _story(request) if request else {}
-        self._write("WARNING", "warning", {**story, **error_fields(problem), "error_message": message})
+        self._write(
+            "WARNING",
+            "warning",
+            {
+                **story,
+                **error_fields(problem),
+                "error_message": f"{message}: {problem.message}" if problem else message,
+            },
+        )
 
     def failed_attempt(self, request: Request, target: Target, job_ids: tuple[str, ...], attempts: int) -> None:
         """Backups of a request have failed, and another is about to be started."""
@@ -122,7 +131,8 @@ def _chunks(job_ids: tuple[str, ...]) -> list[str | None]:
 def _fit(record: dict[str, Any]) -> str:
     """The line, its longest texts cut until it fits."""
     while True:
-        line = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).translate(_LINE_ENDS)
+        line = line.encode("utf-8", "replace").decode()
         over = len(line.encode()) - (MAX_BYTES - 1)
         if over <= 0:
             return line

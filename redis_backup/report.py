@@ -124,21 +124,25 @@ def _instance(case: Case) -> dict[str, Any]:
 
 
 def _text(report: Mapping[str, Any], unfollowed: str | None) -> str:
-    """A one-line summary, then the failed and the pending instances, a JSON object per line."""
+    """A one-line summary, and a line with the failed and the pending instances as a JSON list.
+
+    (Not a line for each: FC puts the text into the log store, where an object in a line would look like a record.)
+    """
     counts = ", ".join(f"{count} {state}" for state, count in report["counts"].items())
-    lines = [f"{counts} of {len(report['instances'])} instances (trigger {report['trigger']['id']})"]
+    summary = f"{counts} of {len(report['instances'])} instances (trigger {report['trigger']['id']})"
     if unfollowed:
-        lines[0] += f"; nothing follows up what is not final: {unfollowed}"
+        summary += f"; nothing follows up what is not final: {unfollowed}"
     bad = [item for item in report["instances"] if item["state"] in ("failed", "pending")]
-    room = _MAX_TEXT - len(lines[0].encode()) - 60
-    for shown, item in enumerate(sorted(bad, key=lambda item: str(item["state"]))):
-        line = json.dumps(item, ensure_ascii=False)
-        room -= len(line.encode()) + 1
+    shown: list[str] = []
+    room = _MAX_TEXT - len(summary.encode()) - 100
+    for item in sorted(bad, key=lambda item: str(item["state"])):
+        text = json.dumps(item, ensure_ascii=False)
+        room -= len(text.encode()) + 2
         if room < 0:
-            lines.append(f"and {len(bad) - shown} more: see the log store")
+            summary += f"; the first {len(shown)} of {len(bad)}, all are in the log store"
             break
-        lines.append(line)
-    return "\n".join(lines)
+        shown.append(text)
+    return f"{summary}:\n[{', '.join(shown)}]"
 
 
 def _joined(texts: Any) -> str:

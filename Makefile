@@ -1,0 +1,42 @@
+# Everything works as the first command on a fresh machine that has Python >= 3.10, make and git.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3 python3.13; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help demo test lint chaos bench package serve clean
+help:  ## What there is
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+$(READY): pyproject.toml requirements.txt deploy/constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python >= 3.10 with venv is needed (Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@echo "Making .venv with $(PYTHON) (once, about a minute)…"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+demo: $(READY)  ## A timer event is backed up, then a pipeline waits for its backup; no account needed
+	@$(BIN)/python -m simulator demo
+
+test: $(READY)  ## All tests
+	@$(BIN)/python -m pytest -n auto --cov --cov-report=term --cov-fail-under=95
+
+lint: $(READY)  ## Format, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+chaos: $(READY)  ## 500 rounds of faults, kills and repeats
+	@$(BIN)/python -m simulator chaos
+
+bench: $(READY)  ## Measure, and write docs/benchmarks.md
+	@$(BIN)/python -m simulator.bench
+
+package: $(READY)  ## Build what is deployed, in build/package
+	@$(BIN)/python deploy/package.py
+
+serve: $(READY)  ## The simulated cloud, for any other client
+	@$(BIN)/python -m simulator serve
+
+clean:  ## Remove what was made here
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -1,0 +1,257 @@
+"""One test for each row of README's table "What happens when…", of the same name."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator import Behaviour, Cloud, Fault, Faults, FunctionConfig, Instance, ram
+
+R1 = Instance("r-1")
+TIMER = {"triggerTime": "2026-11-24T02:00:00Z", "triggerName": "nightly", "payload": '{"instance_ids": "r-1"}'}
+LOST = ("reset", "hang", "page502", "truncated", "5xx", "unavailable", "internal", "lock", "busy")
+
+
+def backups(cloud: Cloud, instance: str = "r-1") -> list[tuple[str, ...]]:
+    return [backup.job_ids for backup in cloud.kvstore.instance(instance).backups if backup.mode == "Manual"]
+
+
+def events(cloud: Cloud, instance: str = "r-1") -> list[str]:
+    return [record["event"] for record in cloud.logs.records if record.get("instance_id") == instance]
+
+
+def finished(cloud: Cloud, event: Any = TIMER) -> list[str]:
+    """Deliver an event as the platform does, follow it to its end, and return what was recorded of r-1."""
+    cloud.invoke_async(event)
+    cloud.platform.drain(200)
+    assert not any(invocation.timed_out for invocation in cloud.platform.invocations)
+    return events(cloud)
+
+
+def test_the_event_arrives_again(make_cloud) -> None:
+    cloud = make_cloud()
+    for _ in range(3):
+        cloud.invoke_async(TIMER)
+    assert set(finished(cloud)) == {"backup_started", "backup_adopted", "backup_succeeded"}
+    assert backups(cloud) == [("10000",)]
+
+
+@pytest.mark.parametrize("kind", LOST)
+def test_the_answer_of_create_backup_is_lost(make_cloud, kind: str) -> None:
+    faults = Faults()
+    faults.plan("CreateBackup", [Fault(kind, after=True)])
+    cloud = make_cloud(faults=faults)
+    assert finished(cloud) == ["backup_adopted", "backup_succeeded"]
+    assert backups(cloud) == [("10000",)]
+
+
+@pytest.mark.parametrize("kind", LOST)
+def test_create_backup_does_not_arrive(make_cloud, kind: str) -> None:
+    faults = Faults()
+    faults.plan("CreateBackup", [Fault(kind)])
+    cloud = make_cloud(faults=faults)
+    assert finished(cloud) == ["backup_started", "backup_succeeded"]
+    assert backups(cloud) == [("10000",)]
+    # Looked at once more between the two, and again after a moment.
+    operations = [call.operation for call in cloud.calls][:9]
+    assert operations[4:9] == ["DescribeBackupTasks", "DescribeBackups"] * 2 + ["CreateBackup"]
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault("throttle"), Fault("throttle-hint", retry_after_ms=7000), Fault("throttle-503")]
+)
+@pytest.mark.parametrize("operation", ["DescribeInstances", "DescribeBackupTasks", "DescribeBackups", "CreateBackup"])
+def test_the_api_throttles(make_cloud, operation: str, fault: Fault) -> None:
+    faults = Faults()
+    faults.plan(operation, [fault])
+    cloud = make_cloud(faults=faults)
+    invocation = cloud.invoke(TIMER)
+    assert invocation.result["counts"] == {"running": 1}
+    assert backups(cloud) == [("10000",)]
+    assert (invocation.duration >= 7.0) == (fault.retry_after_ms is not None)
+
+
+def test_the_api_throttles_a_fleet(make_cloud) -> None:
+    """One throttled call slows all workers, and nothing is lost: 90 calls at 5 a second take their 18 seconds."""
+    fleet = [Instance(f"r-{number}") for number in range(30)]
+    cloud = make_cloud(*fleet, limits={"*": 5.0}, limit_hint=False, settings={"BACKUP_CONCURRENCY": "8"})
+    invocation = cloud.invoke({"instance_ids": [instance.id for instance in fleet]})
+    refused = [call for call in cloud.calls if call.code == "Throttling.User"]
+    cloud.platform.drain()
+    assert [len(backups(cloud, instance.id)) for instance in fleet] == [1] * 30
+    assert {event for instance in fleet for event in events(cloud, instance.id)[-1:]} == {"backup_succeeded"}
+    assert invocation.duration < 120
+    assert len(refused) < 150
+
+
+def test_the_api_is_down(make_cloud) -> None:
+    faults = Faults(1.0, kinds=["reset"], operations=["DescribeInstances", "DescribeBackupTasks"])
+    cloud = make_cloud(faults=faults)
+    first = cloud.invoke(TIMER)
+    assert first.result["instances"][0]["error"]["kind"] == "unknown"
+    assert first.duration < 60
+    faults.rate = 0.0
+    cloud.platform.drain()
+    assert events(cloud) == ["backup_pending", "backup_started", "backup_succeeded"]
+
+
+@pytest.mark.parametrize("kill_after", range(1, 16))
+def test_the_function_is_killed(make_cloud, kill_after: int) -> None:
+    cloud = make_cloud()
+    cloud.platform.plan_kills([kill_after])
+    assert finished(cloud)[-1] == "backup_succeeded"
+    assert len(backups(cloud)) == 1
+    assert any("10000" in record.get("job_ids", "") for record in cloud.logs.records)
+
+
+@pytest.mark.parametrize("timeout", [3, "10", 60])
+def test_the_time_runs_out(make_cloud, timeout: float | str) -> None:
+    fleet = [Instance(f"r-{number}") for number in range(100)]
+    function = FunctionConfig(timeout=timeout)
+    cloud = make_cloud(*fleet, latency=0.3, function=function, settings={"BACKUP_FOLLOW_HOURS": "168"})
+    first = cloud.invoke({"instance_ids": [instance.id for instance in fleet]})
+    assert not first.timed_out
+    pending = [state["error"]["code"] for state in first.result["instances"] if state["state"] == "pending"]
+    assert set(pending) == {"OutOfTime"}
+    assert len(first.records) == 101
+    cloud.platform.drain()
+    assert not any(invocation.timed_out for invocation in cloud.platform.invocations)
+    assert [len(backups(cloud, instance.id)) for instance in fleet] == [1] * 100
+
+
+def test_an_older_backup_runs(make_cloud) -> None:
+    cloud = make_cloud()
+    now = cloud.clock.time()
+    cloud.kvstore.instance("r-1").add_backup(now - 100, now + 100)
+    assert finished(cloud) == ["backup_pending", "backup_started", "backup_succeeded"]
+    assert len(backups(cloud)) == 1
+
+
+def test_the_instance_is_being_changed(make_cloud) -> None:
+    cloud = make_cloud(Instance("r-1", status="Changing", normal_after=150))
+    assert finished(cloud) == ["backup_pending", "backup_started", "backup_succeeded"]
+
+
+def test_a_backup_fails(make_cloud) -> None:
+    cloud = make_cloud(Instance("r-1", outcomes=("failed", "success")))
+    assert finished(cloud) == ["backup_started", "warning", "backup_started", "backup_succeeded"]
+    cloud = make_cloud(Instance("r-1", outcomes=("failed",)))
+    assert finished(cloud)[:4] == ["backup_started", "warning", "backup_started", "backup_failed"]
+    assert len(backups(cloud)) == 2
+    assert cloud.platform.queue.dead_letters  # what the onFailure destination is told
+
+
+def test_the_instance_does_not_exist(make_cloud) -> None:
+    cloud = make_cloud()
+    error = cloud.invoke({**TIMER, "payload": "r-gone, r-1"}).error
+    assert error["errorType"] == "BackupFailed"
+    summary, instances = error["errorMessage"].splitlines()
+    assert summary == "1 running, 1 failed of 2 instances (trigger nightly@2026-11-24T02:00:00Z):"
+    assert [instance["error"]["code"] for instance in json.loads(instances)] == ["InvalidInstanceId.NotFound"]
+    assert backups(cloud) == [("10000",)]
+
+
+@pytest.mark.parametrize("code", ["Forbidden.RAM", "NoPermission"])
+@pytest.mark.parametrize("operation", ["CreateBackup", "DescribeBackups", "DescribeBackupTasks"])
+def test_the_role_may_not(make_cloud, operation: str, code: str) -> None:
+    resource = "acs:kvstore:cn-hangzhou:1234567890123456:instance/r-1"
+    others = [f"kvstore:{name}" for name in ram.OPERATIONS if name != operation]
+    policy = ram.allow([*others, "fc:*"], ["*"])
+    cloud = make_cloud(policy=policy, denial_code=code)
+    state = cloud.invoke({"instance_ids": "r-1"}).result["instances"][0]
+    assert state["error"] == {
+        "code": code,
+        "message": f"RAM does not allow kvstore:{operation} on {resource}",
+        "kind": "permanent",
+        "request_id": state["error"]["request_id"],
+        "hint": f"grant kvstore:{operation} on {resource} to the function's role",
+    }
+
+
+def test_the_role_may_not_list_instances(make_cloud) -> None:
+    policy = ram.allow([f"kvstore:{name}" for name in ram.OPERATIONS if name != "DescribeInstances"] + ["fc:*"], ["*"])
+    cloud = make_cloud(policy=policy)
+    invocation = cloud.invoke({"instance_ids": "r-1"})
+    assert invocation.result["counts"] == {"running": 1}
+    warning = next(record for record in invocation.records if record["event"] == "warning")
+    assert warning["hint"] == (
+        "grant kvstore:DescribeInstances on acs:kvstore:cn-hangzhou:1234567890123456:instance/* to the function's role"
+    )
+
+
+@pytest.mark.parametrize("lag", [5.0, 60.0])
+@pytest.mark.parametrize("kind", ["standard", "classic-cluster", "cloud-native"])
+def test_a_listing_lags(make_cloud, kind: str, lag: float) -> None:
+    cloud = make_cloud(
+        Instance("r-1", kind=kind, shards=2, duration=50), behaviour=Behaviour(listing_lag=lag, task_lag=1.0)
+    )
+    assert finished(cloud) == ["backup_started", "backup_succeeded"]
+    assert len(backups(cloud)) == 1
+
+
+@pytest.mark.parametrize("generation", [2, 3])
+def test_the_function_may_not_invoke_itself(make_cloud, generation: int) -> None:
+    function = FunctionConfig(generation=generation)
+    cloud = make_cloud(function=function, policy=ram.allow(["kvstore:*"], ["*"]))
+    invocation = cloud.invoke(TIMER)
+    assert invocation.error["errorType"] == "BackupPending"
+    assert f"grant fc:InvokeFunction on {function.resource} to the function's role" in invocation.error["errorMessage"]
+    assert [record["event"] for record in invocation.records][-2:] == ["warning", "report"]
+    manual = cloud.invoke({"instance_ids": "r-1"})
+    assert (manual.error, manual.result["done"]) == (None, False)
+
+
+def test_a_backup_never_ends(make_cloud) -> None:
+    cloud = make_cloud(
+        Instance("r-1", duration=1e6), settings={"BACKUP_FOLLOW_HOURS": "1", "BACKUP_FOLLOW_SECONDS": "600"}
+    )
+    recorded = finished(cloud)
+    assert recorded[:2] == ["backup_started", "backup_failed"]
+    final = next(record for record in cloud.logs.records if record.get("event") == "backup_failed")
+    assert (final["error_code"], final["job_ids"], final["error_kind"]) == ("FollowUpExpired", "10000", "unknown")
+    started = next(record for record in cloud.logs.records if record.get("event") == "backup_started")
+    assert started["time"][11:16], final["time"][11:16] == ("02:00", "03:00")
+
+
+def test_the_event_is_malformed(make_cloud) -> None:
+    cloud = make_cloud()
+    invocation = cloud.invoke({"instance_idz": "r-1", "retention_days": 3})
+    assert invocation.error["errorType"] == "InvalidRequest"
+    assert [record["event"] for record in invocation.records] == ["report"]
+    assert invocation.records[0]["error_code"] == "InvalidRequest"
+    assert cloud.calls == []
+
+
+def test_a_follow_up_comes_early(make_cloud) -> None:
+    cloud = make_cloud(faults=Faults(early_rate=1.0))
+    assert finished(cloud) == ["backup_started", "backup_succeeded"]
+    assert [round(invocation.duration) for invocation in cloud.platform.invocations][1:] == [60]
+
+
+def test_a_follow_up_comes_twice(make_cloud) -> None:
+    cloud = make_cloud(Instance("r-1", duration=200), faults=Faults(repeat_rate=1.0))
+    assert set(finished(cloud)) == {"backup_started", "backup_adopted", "backup_succeeded"}
+    assert backups(cloud) == [("10000",)]
+
+
+def test_a_repeat_falls_into_the_gap_of_a_listing(make_cloud) -> None:
+    """The limit that is left: a repeat of the first event knows no job IDs, and the listing has lost the job."""
+    cloud = make_cloud(behaviour=Behaviour(listing_lag=60))
+    cloud.invoke(TIMER)
+    cloud.clock.advance(90)
+    cloud.invoke(TIMER)
+    assert backups(cloud) == [("10000",), ("10001",)]
+
+
+def test_readme_has_a_row_for_each() -> None:
+    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| … (.+?) \|", readme[readme.index("## What happens when") :], re.MULTILINE)
+    named = {re.sub(r"[^a-z]+", "_", row.lower()).strip("_") for row in rows}
+    tests = {name.removeprefix("test_") for name in globals() if name.startswith("test_")} - {
+        "readme_has_a_row_for_each"
+    }
+    assert tests == named
