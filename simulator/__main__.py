@@ -7,6 +7,7 @@ import importlib
 import click
 
 COMMANDS = {  # name: where it is; loaded when it is needed
+    "demo": "simulator.commands.demo:demo",
     "run": "simulator.commands.run:run",
     "serve": "simulator.commands.serve:serve",
     "logs": "simulator.commands.logs:logs",

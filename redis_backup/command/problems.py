@@ -1,0 +1,67 @@
+"""What can go wrong between the command and the function, by what can be done about it."""
+
+from __future__ import annotations
+
+from redis_backup.api_errors import ApiError, matches
+from redis_backup.function_compute import FunctionName
+from redis_backup.states import ErrorKind
+
+_DENIED = ("AccessDenied", "Forbidden", "Forbidden.RAM", "NoPermission")
+_CREDENTIALS = ("Signature", "IncompleteSignature", "InvalidAccessKey", "InvalidSecurityToken", "InvalidTimeStamp")
+_BUSY_STATUS = (408, 429)
+
+
+class CommandError(Exception):
+    """Sending the request again is in vain. `exit_code`: what the process ends with."""
+
+    exit_code = 1
+
+    def __init__(self, text: str, hint: str = "") -> None:
+        super().__init__(text)
+        self.hint = hint
+
+
+class FunctionBrokenError(CommandError):
+    """The function itself is broken or wrongly set: nothing that the caller sends can help."""
+
+
+class RefusedError(CommandError):
+    """The caller has to correct something: the request, the function's name, or what RAM allows."""
+
+    exit_code = 2
+
+
+class Unanswered(Exception):  # noqa: N818 - no fault of anybody's, and not the end
+    """Nothing is known of what became of the request; it can be sent again. `retry_after` in seconds, if told."""
+
+    def __init__(self, text: str, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+def of_call(error: ApiError, name: FunctionName) -> CommandError | Unanswered:
+    """What an error of Function Compute's API means for the one who called."""
+    problem, code = error.problem, error.problem.code
+    if error.kind is not ErrorKind.PERMANENT or error.status in _BUSY_STATUS or error.status >= 500:
+        return Unanswered(f"{problem.message} ({code})", error.retry_after)
+    if code.startswith(_CREDENTIALS):
+        return RefusedError(
+            f"Function Compute refused the credentials ({code})",
+            "check the access key, its token and this machine's clock",
+        )
+    if matches(code, _DENIED):
+        return RefusedError(
+            f"RAM does not allow you fc:InvokeFunction on {name.resource}",
+            "attach a policy that allows this one action on this one resource to the user or role that runs this",
+        )
+    if matches(code, ("ServiceNotFound",)):
+        return RefusedError(
+            f"there is no service {name.service} in {name.region}",
+            "check --service and --region; a function of FC 3.0 has no service, so leave --service out for it",
+        )
+    if matches(code, ("FunctionNotFound",)):
+        service = "check --service" if name.service else "a function of FC 2.0 is found by --service alone"
+        return RefusedError(
+            f"there is no function {name.function} in {name.region}", f"check --function and --region; {service}"
+        )
+    return RefusedError(f"{problem.message} ({code})", problem.hint or "")

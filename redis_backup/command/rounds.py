@@ -1,0 +1,135 @@
+"""Sends the same request until it is answered, and with `--wait` until all instances are final."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from queue import Empty, SimpleQueue
+from typing import Protocol, TypeVar
+
+from redis_backup.pace import Deadline
+from redis_backup.request import Request
+from redis_backup.runtime import Clock
+from redis_backup.sdk import LEAST_TIME
+
+from . import asking
+from .asking import Batch
+from .merging import Answer, MergedReport
+from .problems import CommandError, FunctionBrokenError, Unanswered
+
+T = TypeVar("T")
+R = TypeVar("R")
+SIDE_BY_SIDE = 8
+_PAUSE = (3.0, 30.0)  # seconds between rounds: the first pause and the longest
+_ATTEMPTS = 5  # without --wait
+_LAST_LOOK = 3.0  # seconds that are left for it
+
+
+class Display(Protocol):
+    """What shows how it goes."""
+
+    def show(self) -> None:
+        """The report has changed."""
+
+    def note(self, text: str) -> None:
+        """Something happened that concerns no single instance."""
+
+
+class Rounds:
+    """One request's way. `send` is `Caller.send`."""
+
+    def __init__(
+        self,
+        request: Request,
+        send: Callable[[bytes, Deadline], Answer],
+        report: MergedReport,
+        display: Display,
+        clock: Clock,
+    ) -> None:
+        self._request, self._send, self._report = request, send, report
+        self._display, self._clock = display, clock
+        self._unasked = asking.batches(request)  # what has had no answer yet
+        self._asked: list[Batch] = []
+
+    def run(self, deadline: Deadline, *, wait: bool) -> None:
+        """Return when all is final or time is out; without `wait`, when every batch has been answered.
+
+        Raise CommandError where it cannot go on, after what was under way has been heard.
+        """
+        pause, rounds = _PAUSE[0], 0
+        while todo := self._todo(wait):
+            hold = self._round(todo, deadline)
+            rounds += 1
+            left = deadline.remaining() - _LAST_LOOK
+            if not (todo := self._todo(wait)):
+                return
+            if not wait and (rounds >= _ATTEMPTS or left <= 0):
+                raise CommandError(
+                    f"the function gave no answer in {rounds} attempts",
+                    "whether backups have started is not known; sent again with the same --since, none starts twice",
+                )
+            if left <= 0:
+                return
+            self._clock.sleep(min(left, max(hold, pause * self._clock.uniform(0.75, 1.25))))
+            pause = min(pause * 1.5, _PAUSE[1])
+
+    def _todo(self, wait: bool) -> list[Batch]:
+        open_batches = [batch for batch in self._asked if not self._report.are_final(batch.targets)] if wait else []
+        return self._unasked + open_batches
+
+    def _round(self, todo: Sequence[Batch], deadline: Deadline) -> float:
+        """Send these; how many seconds the API asks to wait. Raise the first CommandError when all are back."""
+        failure: CommandError | None = None
+        hold = 0.0
+        for batch, result in side_by_side(lambda batch: self._try(batch, deadline), todo):
+            if isinstance(result, Answer):
+                self._take(batch, result)
+            elif isinstance(result, CommandError):
+                failure = failure or result
+            else:
+                hold = max(hold, result.retry_after or 0.0)
+                self._display.note(f"no answer yet: {result}; the same request is sent again")
+        if failure:
+            raise failure
+        return hold
+
+    def _try(self, batch: Batch, deadline: Deadline) -> Answer | CommandError | Unanswered:
+        if deadline.remaining() < LEAST_TIME:
+            return Unanswered("time ran out before it could be sent")
+        try:
+            return self._send(asking.payload(self._request, batch, self._report.jobs), deadline)
+        except (CommandError, Unanswered) as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - in a thread it would be lost, and the main one wait for ever
+            return FunctionBrokenError(f"{type(error).__name__} in the command itself", "report this with its version")
+
+    def _take(self, batch: Batch, answer: Answer) -> None:
+        self._report.take(answer)
+        if batch in self._unasked:  # from now on what the tags selected is asked for by name
+            self._unasked.remove(batch)
+            self._asked += asking.cut(list(answer.outcomes), min(asking.BATCH, answer.shard_size or asking.BATCH))
+        self._display.show()
+
+
+def side_by_side(work: Callable[[T], R], items: Sequence[T]) -> Iterator[tuple[T, R]]:
+    """Each item with what `work` makes of it, as they get ready. `work` must not raise.
+
+    The threads are daemons, so that Ctrl-C need not wait for an answer that is minutes away.
+    """
+    waiting: SimpleQueue[T] = SimpleQueue()
+    ready: SimpleQueue[tuple[T, R]] = SimpleQueue()
+    for item in items:
+        waiting.put(item)
+
+    def work_on() -> None:
+        while True:
+            try:
+                item = waiting.get_nowait()
+            except Empty:
+                return
+            ready.put((item, work(item)))
+
+    for _ in range(min(SIDE_BY_SIDE, len(items))):
+        threading.Thread(target=work_on, daemon=True).start()
+    for _ in items:
+        yield ready.get()

@@ -1,0 +1,158 @@
+"""One run of the command, from its options to its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from redis_backup import timestamps
+from redis_backup.errors import InvalidSetting
+from redis_backup.function_compute import FunctionName
+from redis_backup.pace import Deadline
+from redis_backup.request import Request
+from redis_backup.runtime import SystemClock
+from redis_backup.settings import Settings
+from redis_backup.states import State
+
+from . import asking
+from .calling import Caller, CredentialChain
+from .durations import spoken
+from .lines import Lines
+from .merging import MergedReport
+from .problems import CommandError, RefusedError, Unanswered
+from .rounds import Rounds
+
+if TYPE_CHECKING:
+    from .cli import Surroundings
+    from .table import LiveTable
+
+INTERRUPTED = 130
+TIME_RAN_OUT = 3
+_ENDPOINT = "BACKUP_FC_ENDPOINT"
+_PATIENCE = 3600.0  # seconds for the first answer, without --wait
+
+
+class Session:
+    """`options` are those of `cli.command`, by name."""
+
+    def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
+        self._options, self._surroundings = options, surroundings
+        self._clock = surroundings.clock or SystemClock()
+        self._began = self._clock.monotonic()
+        self._out: TextIO = sys.stderr if options["as_json"] else sys.stdout
+
+    def run(self) -> int:
+        """Do all of it; the exit code."""
+        try:
+            request, name, endpoint = self._request(), self._name(), self._endpoint()
+            caller = Caller(name, endpoint, self._credentials())
+        except CommandError as error:
+            return self._tell(error)
+        self._report = MergedReport(request)
+        wait: int | None = self._options["wait"]
+        deadline = Deadline(self._clock, self._began + (_PATIENCE if wait is None else wait))
+        failure: CommandError | None = None
+        try:
+            with self._display() as display:
+                Rounds(request, caller.send, self._report, display, self._clock).run(deadline, wait=wait is not None)
+        except CommandError as error:
+            failure = error
+        except KeyboardInterrupt:
+            self._say(sys.stderr, "Stopped. The backups that have begun go on. To join them again:", self._again())
+            return INTERRUPTED
+        if self._options["as_json"]:
+            told = {"message": str(failure), "hint": failure.hint} if failure else None
+            sys.stdout.write(json.dumps(self._report.as_json(told), indent=2, ensure_ascii=False) + "\n")
+        return self._tell(failure) if failure else self._conclude(wait)
+
+    def _conclude(self, wait: int | None) -> int:
+        report = self._report
+        self._say(self._out, f"{self._counts()} after {self._elapsed()}.")
+        if State.FAILED.value in report.counts:
+            return 1
+        if report.is_done:
+            return 0
+        if wait is None:
+            self._say(self._out, "What is not over goes on by itself. To wait for it:", f"{self._again()} --wait 30m")
+            return 0
+        self._say(sys.stderr, "Time ran out; the backups go on. To join them again:", self._again())
+        return TIME_RAN_OUT
+
+    def _request(self) -> Request:
+        options, now = self._options, timestamps.from_epoch(self._clock.time())
+        fields = {
+            "instance_ids": list(options["instances"]) or None,
+            "tags": options["tags"] or None,
+            "region": options["region"],
+            "since": options["since"] or timestamps.render(now.replace(microsecond=0)),
+            "max_age_minutes": options["max_age"] // 60,
+            "retention_days": options["retention_days"],
+            "reason": options["reason"],
+            "dry_run": options["dry_run"],
+        }
+        return asking.read(fields, options["region"], now)
+
+    def _name(self) -> FunctionName:
+        options = self._options
+        return FunctionName(options["region"], options["account"] or "*", options["function"], options["service"])
+
+    def _endpoint(self) -> str:
+        """Where Function Compute is. Raise RefusedError where that cannot be told."""
+        try:
+            endpoint = Settings.of({_ENDPOINT: os.environ.get(_ENDPOINT, "")}).fc_endpoint
+        except InvalidSetting:
+            raise RefusedError(
+                f"{_ENDPOINT} is neither a host nor a URL",
+                "{account} and {region} are filled in; unset it for the default",
+            ) from None
+        if "{account}" in endpoint and not self._options["account"]:
+            raise RefusedError("which account does the function belong to?", "--account, or ALIBABA_CLOUD_ACCOUNT_ID")
+        return endpoint
+
+    @staticmethod
+    def _credentials() -> CredentialChain:
+        """A chain that has found some: what fails, should fail before anything is shown."""
+        chain = CredentialChain()
+        try:
+            chain()
+        except Unanswered as error:
+            raise CommandError(str(error)) from None
+        return chain
+
+    def _display(self) -> Lines | LiveTable:
+        if not self._out.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+            return Lines(self._report, self._out, self._clock, self._heading)
+        from .table import LiveTable
+
+        return LiveTable(self._report, self._out, lambda: f"{self._heading()} · {self._elapsed()} · {self._counts()}")
+
+    def _heading(self) -> str:
+        options, since = self._options, timestamps.render(self._report.request.since)
+        return f"{options['function']} in {options['region']}, backups since {since}"
+
+    def _counts(self) -> str:
+        counts = [f"{count} {state}" for state, count in self._report.counts.items()]
+        return ", ".join(counts) or "no instance is known yet"
+
+    def _elapsed(self) -> str:
+        return spoken(self._clock.monotonic() - self._began)
+
+    def _again(self) -> str:
+        """The command that joins this run's backups."""
+        given: Sequence[str] = self._surroundings.arguments
+        if not self._options["since"]:
+            given = [*given, "--since", timestamps.render(self._report.request.since)]
+        return f"  {self._surroundings.name} {shlex.join(given)}"
+
+    def _tell(self, error: CommandError) -> int:
+        self._say(sys.stderr, f"Error: {error}", *([f"  {error.hint}"] if error.hint else []))
+        return error.exit_code
+
+    @staticmethod
+    def _say(stream: TextIO, *lines: str) -> None:
+        stream.write("".join(f"{line}\n" for line in lines))
+        stream.flush()

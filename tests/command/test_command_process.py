@@ -1,0 +1,222 @@
+"""The command as a process against the cloud over HTTP. Whatever is lost, an instance has one backup in the end."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import time
+
+import pytest
+from command_process import PROJECT, TIMEOUT, Pipeline
+
+from simulator import Fault, Instance, ram
+from simulator.fc.invocation import load_project
+
+LONG = 100_000.0  # seconds
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+def without_times(text: str) -> list[str]:
+    """The lines of an output, times as T and job IDs as N."""
+    return re.sub(r"\b1000\d\b", "N", re.sub(TIME, "T", text)).splitlines()
+
+
+@pytest.mark.parametrize("generation", [2, 3])
+def test_waits_for_every_backup_and_writes_a_line_per_change(generation: int) -> None:
+    shards = Instance("r-b", kind="classic-cluster", shards=2, duration=30)
+    with Pipeline(Instance("r-a", duration=50), shards, generation=generation).running() as pipeline:
+        ended = pipeline.run("r-a", "r-b", "--wait", "30m", "--reason", "release 42")
+        changes = without_times(ended.out)
+        assert changes[0] == "T redis-backup in cn-hangzhou, backups since T"
+        assert sorted(changes[1:-1]) == [
+            "T cn-hangzhou/r-a running job_ids=N attempts=1",
+            "T cn-hangzhou/r-a succeeded job_ids=N attempts=1",
+            "T cn-hangzhou/r-b running job_ids=N,N attempts=1",
+            "T cn-hangzhou/r-b succeeded job_ids=N,N attempts=1",
+        ]
+        assert re.fullmatch(r"2 succeeded after (\d+ min )?\d+ s\.", changes[-1])
+        assert (ended.code, ended.err, pipeline.backups()) == (0, "", {"r-a": 1, "r-b": 1})
+
+
+def test_without_wait_it_ends_when_the_backups_are_under_way_and_says_how_to_join_them() -> None:
+    with Pipeline(Instance("r-a", duration=LONG)).running() as pipeline:
+        ended = pipeline.run("r-a")
+        assert (ended.code, ended.err) == (0, "")
+        assert re.fullmatch(r"  python -m redis_backup r-a .* --since T --wait 30m", without_times(ended.out)[-1])
+
+
+def test_a_failed_backup_is_1_and_says_what_to_do() -> None:
+    with Pipeline(
+        Instance("r-a", duration=20, outcomes=("failed",)), Instance("r-b", duration=20)
+    ).running() as pipeline:
+        ended = pipeline.run("r-a", "r-b", "--wait", "30m")
+        assert ended.code == 1
+        assert re.search(r"cn-hangzhou/r-a failed job_ids=\d+,\d+ attempts=2 BackupJobFailed: .*; look at ", ended.out)
+        assert pipeline.backups() == {"r-a": 2, "r-b": 1}
+
+
+def test_time_that_runs_out_is_3_and_another_run_joins_the_same_backup() -> None:
+    with Pipeline(Instance("r-a", duration=150)).running() as pipeline:
+        ended = pipeline.run("r-a", "--wait", "100s")
+        assert ended.code == 3
+        assert without_times(ended.err) == [
+            "Time ran out; the backups go on. To join them again:",
+            "  python -m redis_backup r-a --wait 100s --function redis-backup --region cn-hangzhou --since T",
+        ]
+        since = re.findall(TIME, ended.err)[-1]
+        assert pipeline.run("r-a", "--wait", "30m", "--since", since).code == 0
+        assert pipeline.backups() == {"r-a": 1}
+
+
+def test_json_is_all_that_stdout_gets() -> None:
+    with Pipeline(
+        Instance("r-a", duration=20), Instance("r-b", region="cn-beijing", duration=20)
+    ).running() as pipeline:
+        ended = pipeline.run("r-a", "cn-beijing/r-b", "r-gone", "--wait", "30m", "--json", "--reason", "release 42")
+        report = json.loads(ended.out)
+        since = re.findall(TIME, ended.err)[1]
+        assert [(item["region"], item["instance_id"], item["state"]) for item in report.pop("instances")] == [
+            ("cn-hangzhou", "r-a", "succeeded"),
+            ("cn-beijing", "r-b", "succeeded"),
+            ("cn-hangzhou", "r-gone", "failed"),
+        ]
+        assert report == {
+            "since": since,
+            "reason": "release 42",
+            "dry_run": False,
+            "ok": False,
+            "done": True,
+            "counts": {"succeeded": 2, "failed": 1},
+            "error": None,
+        }
+        assert ended.code == 1
+        assert "T cn-beijing/r-b succeeded job_ids=N attempts=1" in without_times(ended.err)
+
+
+def test_a_dry_run_starts_nothing() -> None:
+    with Pipeline(Instance("r-a")).running() as pipeline:
+        ended = pipeline.run("r-a", "--dry-run")
+        assert (ended.code, pipeline.backups()) == (0, {"r-a": 0})
+        assert "T cn-hangzhou/r-a planned" in without_times(ended.out)
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_a_terminal_gets_a_live_table(colour: bool) -> None:
+    with Pipeline(
+        Instance("r-a", duration=60), Instance("r-b", duration=20, outcomes=("failed",))
+    ).running() as pipeline:
+        ended = pipeline.on_terminal("r-a", "r-b", "--wait", "30m", **({} if colour else {"NO_COLOR": "1"}))
+        last = ended.out.rpartition("Instance")[2]
+        assert ended.code == 1
+        assert [
+            name for name in ("r-a", "r-b", "succeeded", "100 %", "failed", "BackupJobFailed") if name not in last
+        ] == []
+        assert bool(re.search(r"\x1b\[(\d+;)*3[0-7]m", ended.out)) is colour
+        assert ended.out.count("Instance") > 2, "the table is drawn again as it changes"
+
+
+def test_lost_requests_and_answers_are_sent_again_and_one_backup_exists() -> None:
+    with Pipeline(Instance("r-a", duration=80), Instance("r-b", duration=30)).running() as pipeline:
+        lost = [Fault(kind, after=True) for kind in ("reset", "truncated", "page502", "5xx")]
+        pipeline.cloud.faults.plan("InvokeFunction", [Fault("throttle-hint"), Fault("reset"), *lost])
+        ended = pipeline.run("r-a", "r-b", "--wait", "30m")
+        assert (ended.code, pipeline.backups()) == (0, {"r-a": 1, "r-b": 1})
+        assert ended.out.count("the same request is sent again") >= 3, "the others struck the function's own follow-ups"
+
+
+def test_a_function_that_answers_late_is_waited_for() -> None:
+    def late(event: bytes, context: object, runtime: object) -> object:
+        runtime.clock.sleep(30)
+        return load_project()(event, context, runtime)
+
+    with Pipeline(Instance("r-a", duration=20), handler=late).running() as pipeline:
+        ended = pipeline.run("r-a", "--wait", "30m")
+        assert (ended.code, pipeline.backups()) == (0, {"r-a": 1})
+
+
+def test_a_function_that_answers_too_late_is_3() -> None:
+    with Pipeline(Instance("r-a"), handler=lambda *_: time.sleep(10), speed=1).running() as pipeline:
+        ended = pipeline.run("r-a", "--wait", "2s")
+        assert (ended.code, ended.out.count("did not answer in time")) == (3, 1)
+        assert "cn-hangzhou/r-a" not in ended.out, "nothing is known of it, so nothing is said of it"
+
+
+def test_ctrl_c_leaves_the_backup_running_and_what_it_says_joins_it() -> None:
+    with Pipeline(Instance("r-a", duration=150)).running() as pipeline:
+        command = pipeline.command("r-a", "--wait", "30m")
+        process = subprocess.Popen(  # noqa: S603 - this project's own command
+            command, cwd=PROJECT, env=pipeline.environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for line in process.stdout:
+            if " running " in line:
+                break
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=TIMEOUT)
+        assert (process.returncode, err.splitlines()[0]) == (
+            130,
+            "Stopped. The backups that have begun go on. To join them again:",
+        )
+        again = shlex.split(err.splitlines()[1])
+        assert again[:3] == ["python", "-m", "redis_backup"]
+        pipeline.to_function = ()
+        assert (pipeline.run(*again[3:]).code, pipeline.backups()) == (0, {"r-a": 1})
+
+
+def test_ctrl_c_does_not_wait_for_an_answer_that_is_far_away() -> None:
+    with Pipeline(Instance("r-a"), handler=lambda *_: time.sleep(10)).running() as pipeline:
+        process = subprocess.Popen(  # noqa: S603 - this project's own command
+            pipeline.command("r-a"), cwd=PROJECT, env=pipeline.environ(), stderr=subprocess.PIPE, text=True
+        )
+        while not pipeline.cloud.faults._counts:  # the call has arrived
+            time.sleep(0.01)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=TIMEOUT)
+        assert (process.returncode, err.splitlines()[0][:8]) == (130, "Stopped.")
+        assert time.monotonic() - began < 3
+
+
+def test_tags_select_and_the_report_names_what_they_selected() -> None:
+    shop = {"app": "shop"}
+    fleet = (
+        Instance("r-a", tags=shop, duration=20),
+        Instance("r-b", tags=shop, type="Tair", duration=20),
+        Instance("r-c"),
+    )
+    with Pipeline(*fleet).running() as pipeline:
+        ended = pipeline.run("--tag", "app=shop", "--wait", "30m", "--json")
+        assert (ended.code, pipeline.backups()) == (0, {"r-a": 1, "r-b": 1, "r-c": 0})
+        assert sorted(item["instance_id"] for item in json.loads(ended.out)["instances"]) == ["r-a", "r-b"]
+
+
+def test_a_request_that_the_function_refuses_is_2_with_its_text() -> None:
+    with Pipeline(Instance("r-a"), settings={"BACKUP_MAX_INSTANCES": "1"}).running() as pipeline:
+        ended = pipeline.run("r-a", "r-b", "--json")
+        assert ended.code == 2
+        assert ended.err.splitlines()[-1] == (
+            "Error: the request names 2 instances: at most 1 go into one (BACKUP_MAX_INSTANCES). Nothing was started."
+        )
+        assert json.loads(ended.out)["error"]["message"] in ended.err
+
+
+@pytest.mark.parametrize("generation", [2, 3])
+def test_a_caller_without_permission_is_told_the_action_and_the_resource(generation: int) -> None:
+    nothing = ram.allow([], [])
+    with Pipeline(Instance("r-a"), generation=generation, user_policy=nothing).running() as pipeline:
+        ended = pipeline.run("r-a")
+        assert (ended.code, ended.err.splitlines()[0]) == (
+            2,
+            f"Error: RAM does not allow you fc:InvokeFunction on {pipeline.cloud.function.resource}",
+        )
+
+
+@pytest.mark.parametrize("generation", [2, 3])
+def test_credentials_that_are_refused_are_never_shown(generation: int) -> None:
+    planted = {"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "PLANTEDSECRET", "ALIBABA_CLOUD_SECURITY_TOKEN": "PLANTEDTOKEN"}
+    with Pipeline(Instance("r-a"), generation=generation).running() as pipeline:
+        ended = pipeline.run("r-a", **planted, DEBUG="sdk")
+        assert (ended.code, ended.err.splitlines()[0][:43]) == (2, "Error: Function Compute refused the credent")
+        assert [secret for secret in planted.values() if secret in ended.out + ended.err] == []

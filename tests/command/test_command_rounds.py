@@ -1,0 +1,185 @@
+"""When the command sends what again, with a function that answers as the test says, and no waiting."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from redis_backup import timestamps
+from redis_backup.command import asking
+from redis_backup.command.merging import Answer, MergedReport, read_answer
+from redis_backup.command.problems import CommandError, RefusedError, Unanswered
+from redis_backup.command.rounds import Rounds
+from redis_backup.pace import Deadline
+from redis_backup.request import Target
+from simulator import SimulatedClock
+
+SINCE = "2026-11-24T02:00:00Z"
+REGION = "cn-hangzhou"
+Reply = Mapping[str, Any] | Exception
+
+
+class Script:
+    """Answers as `reply` says, given the fields of a request and how many it has had before; nothing is shown."""
+
+    def __init__(self, reply: Callable[[dict[str, Any], int], Reply]) -> None:
+        self.sent: list[tuple[float, dict[str, Any]]] = []
+        self.notes: list[str] = []
+        self.shown = 0
+        self.clock = SimulatedClock()
+        self._reply = reply
+
+    def send(self, payload: bytes, deadline: Deadline) -> Answer:
+        assert deadline.remaining() > 0
+        fields = json.loads(payload)
+        reply = self._reply(fields, len(self.sent))
+        self.sent.append((self.clock.time(), fields))
+        if isinstance(reply, Exception):
+            raise reply
+        return read_answer(json.dumps(reply).encode())
+
+    def show(self) -> None:
+        self.shown += 1
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def run(self, instances: list[str], *, wait: float | None = 3600, **fields: Any) -> MergedReport:
+        now = timestamps.from_epoch(self.clock.time())
+        request = asking.read({"instance_ids": instances or None, "since": SINCE, **fields}, REGION, now)
+        self.report = MergedReport(request)
+        deadline = Deadline(self.clock, self.clock.monotonic() + (wait or 3600))
+        Rounds(request, self.send, self.report, self, self.clock).run(deadline, wait=wait is not None)
+        return self.report
+
+
+def item(instance: str, state: str, *job_ids: str) -> dict[str, Any]:
+    region, _, name = instance.rpartition("/")
+    return {"instance_id": name, "region": region or REGION, "state": state, "job_ids": list(job_ids), "error": None}
+
+
+def report(state: str, names: list[str], shards: list[int] | None = None) -> dict[str, Any]:
+    parts = [{"task_id": "backup-1", "instances": size, "sent": True} for size in shards or ()]
+    return {"instances": [item(name, state) for name in names], **({"shards": parts} if parts else {})}
+
+
+def test_the_same_request_is_sent_again_with_the_jobs_it_has_been_told_of() -> None:
+    def reply(_: dict[str, Any], before: int) -> Reply:
+        states = [("running", "7"), ("running", "8"), ("succeeded", "8")][before]
+        return {"instances": [item("r-a", *states)]}
+
+    script = Script(reply)
+    assert script.run(["r-a"], reason="release 42", retention_days=30, max_age_minutes=15).is_done
+    first = {
+        "instance_ids": ["cn-hangzhou/r-a"],
+        "region": REGION,
+        "since": SINCE,
+        "max_age_minutes": 15,
+        "retention_days": 30,
+        "reason": "release 42",
+    }
+    assert [fields for _, fields in script.sent] == [
+        first,
+        first | {"jobs": {"cn-hangzhou/r-a": ["7"]}},
+        first | {"jobs": {"cn-hangzhou/r-a": ["7", "8"]}},
+    ]
+
+
+def test_the_pause_grows_from_3_to_30_seconds_with_jitter_and_the_last_look_is_just_before_the_end() -> None:
+    script = Script(lambda *_: report("running", ["r-a"]))
+    assert not script.run(["r-a"], wait=600).is_done
+    times = [time for time, _ in script.sent]
+    pauses = [after - before for before, after in itertools.pairwise(times)]
+    for number, pause in enumerate(pauses[:-1]):
+        usual = min(30, 3 * 1.5**number)
+        assert 0.75 * usual <= pause <= 1.25 * usual
+    assert times[-1] - times[0] == pytest.approx(597)
+
+
+def test_more_than_200_instances_go_in_batches_and_those_that_are_over_are_not_sent_again() -> None:
+    names = [f"r-{number}" for number in range(450)]
+
+    def reply(fields: dict[str, Any], before: int) -> Reply:
+        over = "cn-hangzhou/r-0" not in fields["instance_ids"] or before >= 3
+        return report("succeeded" if over else "running", fields["instance_ids"])
+
+    script = Script(reply)
+    assert script.run([*names, "cn-hangzhou/r-7", "r-8"]).counts == {"succeeded": 450}
+    assert sorted(len(fields["instance_ids"]) for _, fields in script.sent) == [50, 200, 200, 200]
+
+
+@pytest.mark.parametrize(("shards", "polls"), [([200, 50], [200, 50]), ([100, 100, 50], [100, 100, 50])])
+def test_what_the_function_splits_is_asked_for_in_parts_that_it_does_not(shards: list[int], polls: list[int]) -> None:
+    names = [f"r-{number}" for number in range(250)]
+
+    def reply(fields: dict[str, Any], before: int) -> Reply:
+        return report("succeeded", fields["instance_ids"]) if before else report("pending", names, shards)
+
+    script = Script(reply)
+    assert script.run([], tags={"app": "shop"}).counts == {"succeeded": 250}
+    assert "instance_ids" not in script.sent[0][1]
+    assert sorted((len(fields["instance_ids"]) for _, fields in script.sent[1:]), reverse=True) == polls
+    assert all("tags" not in fields for _, fields in script.sent[1:])
+
+
+def test_what_has_succeeded_stays_so_whatever_a_later_look_cannot_see() -> None:
+    def reply(_: dict[str, Any], before: int) -> Reply:
+        return {
+            "instances": [item("r-a", ["succeeded", "pending"][before]), item("r-b", ["running", "succeeded"][before])]
+        }
+
+    script = Script(reply)
+    assert script.run(["r-a", "r-b"]).counts == {"succeeded": 2}
+    assert len(script.sent) == 2
+
+
+def test_a_lost_answer_is_asked_for_again_and_the_api_says_when() -> None:
+    script = Script(lambda _, before: report("succeeded", ["r-a"]) if before else Unanswered("throttled", 20.0))
+    assert script.run(["r-a"], wait=None).is_done
+    assert script.sent[1][0] - script.sent[0][0] >= 20
+    assert script.notes == ["no answer yet: throttled; the same request is sent again"]
+
+
+def test_without_wait_an_answer_is_enough_and_five_attempts_are_the_end() -> None:
+    script = Script(lambda *_: report("running", ["r-a"]))
+    script.run(["r-a"], wait=None)
+    assert len(script.sent) == 1
+    script = Script(lambda *_: Unanswered("broke the connection"))
+    with pytest.raises(CommandError, match="no answer in 5 attempts") as raised:
+        script.run(["r-a"], wait=None)
+    assert raised.value.exit_code == 1
+
+
+def test_one_batch_that_is_refused_does_not_keep_the_others_from_being_heard() -> None:
+    def reply(fields: dict[str, Any], _: int) -> Reply:
+        if "cn-hangzhou/r-0" in fields["instance_ids"]:
+            return RefusedError("no")
+        return report("succeeded", fields["instance_ids"])
+
+    script = Script(reply)
+    with pytest.raises(RefusedError, match="no"):
+        script.run([f"r-{number}" for number in range(300)])
+    assert script.report.counts == {"pending": 200, "succeeded": 100}
+
+
+def test_a_fault_of_the_command_itself_ends_it() -> None:
+    with pytest.raises(CommandError, match="ZeroDivisionError in the command itself"):
+        Script(lambda *_: ZeroDivisionError()).run(["r-a"])
+
+
+def test_nothing_is_done_before_it_is_known_what_the_tags_select() -> None:
+    script = Script(lambda *_: Unanswered("late"))
+    merged = script.run([], wait=10, tags={"app": "shop"})
+    assert (merged.is_done, merged.counts) == (False, {})
+
+
+def test_the_merged_report_has_the_form_of_the_functions_own() -> None:
+    error = {"code": "NotFound", "message": "m", "kind": "permanent", "request_id": "1", "hint": "h"}
+    own = {**item("r-a", "failed", "7"), "adopted": True, "attempts": 2, "progress": 40, "error": error}
+    script = Script(lambda *_: {"instances": [own]})
+    assert script.run(["r-a"]).as_json(None)["instances"] == [own]
+    assert script.report.jobs == {Target(REGION, "r-a"): ("7",)}
