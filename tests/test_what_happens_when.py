@@ -41,7 +41,7 @@ def test_the_event_arrives_again(make_cloud) -> None:
 
 
 @pytest.mark.parametrize("kind", LOST)
-def test_the_answer_of_create_backup_is_lost(make_cloud, kind: str) -> None:
+def test_the_answer_of_createbackup_is_lost(make_cloud, kind: str) -> None:
     faults = Faults()
     faults.plan("CreateBackup", [Fault(kind, after=True)])
     cloud = make_cloud(faults=faults)
@@ -50,7 +50,7 @@ def test_the_answer_of_create_backup_is_lost(make_cloud, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", LOST)
-def test_create_backup_does_not_arrive(make_cloud, kind: str) -> None:
+def test_createbackup_does_not_arrive(make_cloud, kind: str) -> None:
     faults = Faults()
     faults.plan("CreateBackup", [Fault(kind)])
     cloud = make_cloud(faults=faults)
