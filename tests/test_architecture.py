@@ -14,10 +14,30 @@ MODULES = {
     path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "redis_backup").glob("*.py"))
 }
 # In the order of the way that an event takes; each imports only what stands before it.
-ORDER = (
-    "__init__ errors timestamps runtime settings invocation event request states pace api_errors job lean sdk kvstore "
-    "function_compute records ensure run follow report function"
-).split()
+ORDER = [
+    "__init__",
+    "errors",
+    "timestamps",
+    "runtime",
+    "settings",
+    "invocation",
+    "event",
+    "request",
+    "states",
+    "pace",
+    "api_errors",
+    "job",
+    "lean",
+    "sdk",
+    "kvstore",
+    "function_compute",
+    "records",
+    "ensure",
+    "run",
+    "follow",
+    "report",
+    "function",
+]
 
 
 def imported(tree: ast.Module) -> set[str]:

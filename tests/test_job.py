@@ -14,7 +14,7 @@ from redis_backup.states import Outcome, State
 
 SINCE = datetime(2026, 11, 24, 2, 0, 0, 700_000, tzinfo=timezone.utc)
 RUNNING, SUCCEEDED, FAILED = JobStatus.RUNNING, JobStatus.SUCCEEDED, JobStatus.FAILED
-CLUSTER, CLOUD_NATIVE = Architecture(shards=2), Architecture(is_cloud_native=True, shards=2)
+SINGLE, CLUSTER, CLOUD_NATIVE = Architecture(), Architecture(shards=2), Architecture(is_cloud_native=True, shards=2)
 
 
 def at(seconds: int) -> datetime:
@@ -32,7 +32,7 @@ def verdict(
     known: tuple[str, ...] = (),
     since_known: int | None = None,
     max_age: int = 0,
-    architecture: Architecture = Architecture(),
+    architecture: Architecture = SINGLE,
     now: int = 10_000,
     attempts: int = 2,
 ) -> tuple:
@@ -158,7 +158,7 @@ def test_looking_shows(case: str) -> None:
 
 def test_a_success_tells_size_and_duration_and_a_running_one_its_progress() -> None:
     both = (job(SUCCEEDED, 3, 9, size=10), job(SUCCEEDED, 4, 20, "2", "r-a-db-1", size=5))
-    options = {"architecture": Architecture(), "now": at(99), "begun_since": at(0), "since": SINCE, "max_attempts": 2}
+    options = {"architecture": SINGLE, "now": at(99), "begun_since": at(0), "since": SINCE, "max_attempts": 2}
     assert judge(group(both), Known(("1", "2")), **options) == Outcome(
         State.SUCCEEDED, ("1", "2"), attempts=1, backup_size=15, duration_seconds=17
     )

@@ -43,7 +43,7 @@ def run(*arguments: str, path: Path | None = None, **environ: str) -> str:
         **environ,
     }
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -148,7 +148,7 @@ def test_the_report(make_cloud) -> None:
                     "code": "IncorrectDBInstanceState",
                     "message": "The current instance state does not support this operation.",
                     "kind": "busy",
-                    "hint": "the instance is being created or changed; the backup starts when its status is Normal again",
+                    "hint": "the instance is being created or changed; the backup starts when its status is Normal again",  # noqa: E501
                 },
             },
         ],

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_backup.api_errors import redact
-from simulator import Cloud, Fault, Faults, FunctionConfig, Instance, ram
+from simulator import Cloud, Faults, FunctionConfig, Instance, ram
 from simulator.faults import KINDS
 
 MARKS = ("SECRETKEY", "SECRETTOKEN", "SECRETURLSIGNATURE", "SECRETDIAGNOSTIC", "STS.", "Signature=", "FC STS")

@@ -68,8 +68,10 @@ def test_all_bad_values_are_named_at_once_at_the_first_invocation(make_cloud) ->
     assert error is not None
     assert (error["errorType"], error["errorMessage"]) == (
         "InvalidSetting",
-        "BACKUP_CONCURRENCY is 'x': it takes 1 to 256; BACKUP_MAX_ATTEMPTS is 'y': it takes 1 to 10. "
-        "Correct the function's environment; nothing was started",
+        (
+            "BACKUP_CONCURRENCY is 'x': it takes 1 to 256; BACKUP_MAX_ATTEMPTS is 'y': it takes 1 to 10. "
+            "Correct the function's environment; nothing was started"
+        ),
     )
     assert cloud.calls == []
 

@@ -65,7 +65,7 @@ class Pipeline:
         """Like `run`, with a terminal as its output."""
         ours, theirs = pty.openpty()
         environment = self.environ(TERM="xterm-256color", COLUMNS="150", LINES="40", **changes)
-        process = subprocess.Popen(  # noqa: S603 - this project's own command
+        process = subprocess.Popen(
             self.command(*arguments), cwd=PROJECT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
         )
         os.close(theirs)
@@ -84,9 +84,10 @@ class Pipeline:
 
 
 def environ(changes: Mapping[str, str]) -> dict[str, str]:
-    """An environment that has nothing from this one but the path."""
+    """An environment that has nothing from this one but the path, and what measures coverage."""
     bare = {
         "PATH": os.environ["PATH"],
+        **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
         "HOME": "/nonexistent",
         "PYTHONPATH": str(PROJECT),
         "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
@@ -96,7 +97,7 @@ def environ(changes: Mapping[str, str]) -> dict[str, str]:
 
 def run(command: list[str], environment: Mapping[str, str]) -> Ended:
     """Run a process to its end."""
-    ended = subprocess.run(  # noqa: S603 - this project's own command
+    ended = subprocess.run(
         command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
     return Ended(ended.returncode, ended.stdout, ended.stderr)

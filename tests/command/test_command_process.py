@@ -147,7 +147,7 @@ def test_a_function_that_answers_too_late_is_3() -> None:
 def test_ctrl_c_leaves_the_backup_running_and_what_it_says_joins_it() -> None:
     with Pipeline(Instance("r-a", duration=150)).running() as pipeline:
         command = pipeline.command("r-a", "--wait", "30m")
-        process = subprocess.Popen(  # noqa: S603 - this project's own command
+        process = subprocess.Popen(
             command, cwd=PROJECT, env=pipeline.environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         for line in process.stdout:
@@ -167,7 +167,7 @@ def test_ctrl_c_leaves_the_backup_running_and_what_it_says_joins_it() -> None:
 
 def test_ctrl_c_does_not_wait_for_an_answer_that_is_far_away() -> None:
     with Pipeline(Instance("r-a"), handler=lambda *_: time.sleep(10)).running() as pipeline:
-        process = subprocess.Popen(  # noqa: S603 - this project's own command
+        process = subprocess.Popen(
             pipeline.command("r-a"), cwd=PROJECT, env=pipeline.environ(), stderr=subprocess.PIPE, text=True
         )
         while not pipeline.cloud.faults._counts:  # the call has arrived

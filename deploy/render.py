@@ -1,0 +1,57 @@
+"""Fill in `${vars.…}` and `${account}` in deploy/*.json from the vars of s.yaml: python deploy/render.py ACCOUNT_ID
+
+The results go to build/deploy/, where the commands of README.md and log.tf take them from.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+PROJECT = Path(__file__).resolve().parent.parent
+OUT = PROJECT / "build" / "deploy"
+
+
+def values(account: str) -> dict[str, str]:
+    """What placeholders stand for. Raise ValueError for an account ID that is none."""
+    if not re.fullmatch(r"\d{16}", account):
+        raise ValueError(f"an account ID has 16 digits, unlike {account!r}; `aliyun sts GetCallerIdentity` shows yours")
+    variables = yaml.safe_load((PROJECT / "s.yaml").read_text(encoding="utf-8"))["vars"]
+    return {"account": account, **{f"vars.{name}": str(value) for name, value in variables.items()}}
+
+
+def fill(text: str, known: Mapping[str, str], *, in_json: bool = True) -> str:
+    """Replace the placeholders. Raise KeyError for an unknown variable. Other `${…}` (Log Service's own) stay."""
+
+    def value(match: re.Match[str]) -> str:
+        filled = known[match[1]]
+        return json.dumps(filled)[1:-1] if in_json else filled
+
+    return re.sub(r"\$\{(vars\.\w+|account)\}", value, text)
+
+
+def main(arguments: list[str]) -> int:
+    """Write every file; the exit status."""
+    try:
+        known = values(arguments[0] if len(arguments) == 1 else "")
+    except ValueError as error:
+        sys.stderr.write(f"{__doc__}\n{error}\n")
+        return 2
+    OUT.mkdir(parents=True, exist_ok=True)
+    for source in sorted(Path(__file__).parent.glob("*.json")):
+        text = fill(source.read_text(encoding="utf-8"), known)
+        (OUT / source.name).write_text(text, encoding="utf-8")
+        if isinstance(items := json.loads(text), list):  # the commands send one at a time
+            for item in items:
+                (OUT / f"{source.stem}.{item.get('name') or item['savedsearchName']}.json").write_text(json.dumps(item))
+    sys.stdout.write(f"{OUT.relative_to(PROJECT)}/: {', '.join(sorted(path.name for path in OUT.glob('*.json')))}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

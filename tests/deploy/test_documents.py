@@ -1,0 +1,75 @@
+"""The documents say what the code does: names of fields and settings, defaults, and links."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from deployment import PROJECT, rendered
+
+from redis_backup.request import _FIELDS
+from redis_backup.settings import Settings
+
+REFERENCE = (PROJECT / "docs" / "reference.md").read_text(encoding="utf-8")
+DOCUMENTS = ["reference.md", "runbook.md", "deployment.md"]
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of the first table under a heading, cell by cell."""
+    section = REFERENCE[REFERENCE.index(f"## {heading}\n") :]
+    lines = re.search(r"\| ---.*\n((?:\|.*\n)+)", section)
+    assert lines
+    return [[cell.strip() for cell in line.strip("|\n ").split(" | ")] for line in lines[1].splitlines()]
+
+
+def names(rows: list[list[str]]) -> list[str]:
+    """What stands in code in the first cells."""
+    return [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
+
+
+def test_the_reference_has_every_field_of_a_request() -> None:
+    assert names(table("The request")) == list(_FIELDS)
+
+
+def test_the_reference_has_every_field_of_a_record_with_its_type() -> None:
+    written = {name: row[1] for row in table("Records") for name in names([row])}
+    index = rendered("log-index.json")["keys"]["message"]["json_keys"]
+    assert written == {name: each["type"] for name, each in index.items()}
+
+
+def test_the_reference_has_every_setting() -> None:
+    source = (PROJECT / "redis_backup" / "settings.py").read_text(encoding="utf-8")
+    assert names(table("Settings")) == list(dict.fromkeys(re.findall(r'\bread\(\s*"(BACKUP_[A-Z_]+)"', source)))
+
+
+def test_the_reference_has_the_settings_defaults() -> None:
+    defaults = {row[0].strip("`"): row[1].strip("`") for row in table("Settings")}
+    numbers = {name: float(text) for name, text in defaults.items() if text.isdigit()}
+    settings = Settings()
+    assert numbers == {
+        f"BACKUP_{name.upper()}": getattr(settings, name)
+        for name in ("concurrency", "max_attempts", "follow_seconds", "follow_hours", "max_instances", "shard_size")
+    }
+    assert (defaults["BACKUP_ALLOW"], defaults["BACKUP_FC_ENDPOINT"]) == (*settings.allow, settings.fc_endpoint)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_somewhere(name: str) -> None:
+    text = (PROJECT / "docs" / name).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, anchor = target.partition("#")
+        document = (PROJECT / "docs" / path) if path else PROJECT / "docs" / name
+        assert document.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in slugs, target
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_queries_that_a_document_names_are_shipped(name: str) -> None:
+    text = (PROJECT / "docs" / name).read_text(encoding="utf-8")
+    shipped = {each["savedsearchName"] for each in rendered("queries.json")}
+    alerts = {each["name"] for each in rendered("alerts.json")}
+    named = set(re.findall(r"`((?:[a-z]+-)+[a-z]+|failures|denied|expired|refused)`", text))
+    assert named - {"log-index", "redis-backup"} <= shipped | alerts

@@ -1,0 +1,161 @@
+"""The shipped policies are enough, and nothing in them is too much: the simulator enforces them on every call."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from deployment import ACCOUNT, FUNCTION, REGION, rendered
+
+from redis_backup import function_compute
+from redis_backup.api_errors import ApiError
+from redis_backup.invocation import Credentials
+from redis_backup.pace import Deadline
+from simulator import Cloud, Fleet, FunctionConfig, Instance
+from simulator.ram import is_allowed
+
+STANDARD, SHARDS, CLOUD_NATIVE = "r-bp1standard", "r-bp1shards", "r-bp1cloudnative"
+UNLISTED = "r-bp1gone"  # DescribeInstances leaves it out, so it is asked for by itself
+FLEET = Fleet(
+    [
+        Instance(STANDARD, tags={"env": "production"}),
+        Instance(SHARDS, kind="classic-cluster", shards=2),
+        Instance(CLOUD_NATIVE, kind="cloud-native"),
+    ]
+)
+BY_ID = {"instance_ids": [STANDARD, SHARDS, CLOUD_NATIVE, UNLISTED]}
+BY_TAG = {"tags": {"env": "production"}}
+BY_FUNCTION_COMPUTE = "log:PostLogStoreLogs"  # done by Function Compute, not by the function: the simulator cannot tell
+
+
+def instance_arn(instance_id: str) -> str:
+    return f"acs:kvstore:{REGION}:{ACCOUNT}:instance/{instance_id}"
+
+
+FUNCTION_ARN = f"acs:fc:{REGION}:{ACCOUNT}:functions/{FUNCTION}"
+# The denials that the function's answer names when an action is left out of the policy.
+DENIALS = {
+    "kvstore:CreateBackup": {instance_arn(each) for each in (STANDARD, SHARDS, CLOUD_NATIVE)},
+    "kvstore:DescribeBackupTasks": {instance_arn(each) for each in (STANDARD, SHARDS)},
+    "kvstore:DescribeBackups": {instance_arn(each) for each in (STANDARD, SHARDS)},
+    "kvstore:DescribeClusterBackupList": {instance_arn(CLOUD_NATIVE)},
+    "kvstore:DescribeInstanceAttribute": {instance_arn(UNLISTED)},
+    "kvstore:DescribeInstances": {instance_arn("*")},
+    "fc:InvokeFunction": {FUNCTION_ARN},
+}
+
+
+def actions(policy: Mapping[str, Any]) -> list[str]:
+    """Every action that a policy grants."""
+    granted = [statement["Action"] for statement in policy["Statement"]]
+    return [action for each in granted for action in ([each] if isinstance(each, str) else each)]
+
+
+def without(policy: Mapping[str, Any], action: str) -> dict[str, Any]:
+    """The policy less one action."""
+    kept = []
+    for statement in policy["Statement"]:
+        named = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        if left := [each for each in named if each != action]:
+            kept.append({**statement, "Action": left})
+    return {**policy, "Statement": kept}
+
+
+def run(policy: Mapping[str, Any]) -> Cloud:
+    """Requests by ID and by tag, and all that follows from them, under a policy of the role."""
+    with Cloud(FLEET, policy=policy) as cloud:
+        for request in (BY_ID, BY_TAG):
+            cloud.invoke(request)
+            cloud.platform.drain()
+            cloud.clock.advance(60)
+    return cloud
+
+
+def denied(cloud: Cloud) -> set[tuple[str, str]]:
+    """The actions and resources that answers and records tell the reader to grant."""
+    texts = [invocation.everything() for invocation in cloud.platform.invocations]
+    found = re.findall(r"grant (\S+) on (\S+) to the function's role", "\n".join(texts))
+    return {(action, resource) for action, resource in found}
+
+
+def test_with_the_role_s_policy_everything_is_allowed() -> None:
+    cloud = run(rendered("role-policy.json"))
+    assert (denied(cloud), [call for call in cloud.calls if call.status == 403]) == (set(), [])
+    assert all(cloud.kvstore.instance(each).backups[0].succeeded for each in (STANDARD, SHARDS, CLOUD_NATIVE))
+
+
+def test_the_role_s_policy_grants_what_the_function_calls_and_nothing_else() -> None:
+    called = {
+        f"{'fc' if call.operation == 'InvokeFunction' else 'kvstore'}:{call.operation}"
+        for call in run(rendered("role-policy.json")).calls
+    }
+    assert called == set(actions(rendered("role-policy.json"))) - {BY_FUNCTION_COMPUTE} == set(DENIALS)
+
+
+@pytest.mark.parametrize("action", DENIALS)
+def test_the_answer_names_the_action_that_a_policy_lacks(action: str) -> None:
+    cloud = run(without(rendered("role-policy.json"), action))
+    assert denied(cloud) == {(action, resource) for resource in DENIALS[action]}
+
+
+def test_a_narrower_pattern_covers_its_instances_alone() -> None:
+    cloud = run(rendered("role-policy.json", instancePattern="r-bp1s*"))
+    assert denied(cloud) == {
+        ("kvstore:DescribeClusterBackupList", instance_arn(CLOUD_NATIVE)),
+        ("kvstore:DescribeInstanceAttribute", instance_arn(UNLISTED)),
+    }
+    assert [bool(cloud.kvstore.instance(each).backups) for each in (STANDARD, SHARDS, CLOUD_NATIVE)] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_function_compute_alone_may_take_the_role_on() -> None:
+    assert rendered("role-trust-policy.json")["Statement"] == [
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": ["fc.aliyuncs.com"]}}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("generation", "qualifier"), [(3, ""), (2, ""), (2, "LATEST")], ids=["3.0", "2.0", "2.0 with a qualifier"]
+)
+def test_a_pipeline_may_invoke_the_one_function(generation: int, qualifier: str) -> None:
+    config = FunctionConfig(generation=generation)
+    with Cloud(FLEET, function=config, user_policy=rendered("caller-policy.json")) as cloud:
+        user = cloud.credentials.user
+        name = function_compute.FunctionName(
+            REGION, ACCOUNT, FUNCTION, service=config.service if generation == 2 else "", qualifier=qualifier
+        )
+        credentials = Credentials(user.access_key_id, user.access_key_secret, user.security_token or "")
+        deadline = Deadline(cloud.clock, cloud.clock.monotonic() + 60)
+
+        def invoke(target: function_compute.FunctionName) -> function_compute.Reply:
+            return function_compute.invoke(
+                target, cloud.endpoint, credentials, json.dumps(BY_TAG).encode(), {}, deadline=deadline, read_timeout=30
+            )
+
+        assert json.loads(invoke(name).body)["counts"] == {"running": 1}
+        other = function_compute.FunctionName(REGION, ACCOUNT, "other", service=name.service)
+        if generation == 3:
+            with pytest.raises(ApiError):
+                invoke(other)
+        assert not is_allowed([rendered("caller-policy.json")], "fc:InvokeFunction", other.resource)
+        assert is_allowed([rendered("caller-policy.json")], "fc:InvokeFunction", name.resource)
+
+
+@pytest.mark.parametrize("name", ["role-policy.json", "caller-policy.json", "deployer-policy.json"])
+def test_no_policy_grants_a_whole_service(name: str) -> None:
+    policy = rendered(name)
+    assert not [action for action in actions(policy) if "*" in action]
+    assert len(json.dumps(policy)) < 6144  # what RAM takes
+
+
+def test_the_deployer_may_pass_the_one_role_to_function_compute() -> None:
+    passing = [each for each in rendered("deployer-policy.json")["Statement"] if each["Action"] == "ram:PassRole"]
+    assert [(each["Resource"], each["Condition"]) for each in passing] == [
+        (f"acs:ram::{ACCOUNT}:role/redis-backup", {"StringEquals": {"acs:Service": "fc.aliyuncs.com"}})
+    ]
