@@ -56,7 +56,9 @@ def follow_ups(
     return [
         part
         for number, group in enumerate(_groups(cases, settings))
-        for part in _parts(request, group, [case for case in group if not case.outcome.state.is_final], number, follow)
+        for part in _parts(
+            request, group, [case for case in group if not case.outcome.state.is_final], str(number), follow
+        )
     ]
 
 
@@ -67,7 +69,7 @@ def shards(request: Request, cases: Sequence[Case], settings: Settings, now: dat
     return [
         part
         for number, group in enumerate(_groups(cases, settings))
-        for part in _parts(request, group, group, number, follow)
+        for part in _parts(request, group, group, str(number), follow)
     ]
 
 
@@ -124,15 +126,15 @@ def _groups(cases: Sequence[Case], settings: Settings) -> list[Sequence[Case]]:
 
 
 def _parts(
-    request: Request, group: Sequence[Case], cases: Sequence[Case], number: int, follow: dict[str, Any]
+    request: Request, group: Sequence[Case], cases: Sequence[Case], place: str, follow: dict[str, Any]
 ) -> Iterator[Part]:
     if not cases:
         return
     payload = json.dumps(_request_again(request, cases, follow), separators=(",", ":")).encode()
     if len(payload) > function_compute.MAX_ASYNC_PAYLOAD and len(cases) > 1:  # job IDs by the thousand
         half = len(cases) // 2
-        yield from _parts(request, group, cases[:half], number, follow)
-        yield from _parts(request, group, cases[half:], number + 10_000, follow)
+        yield from _parts(request, group, cases[:half], f"{place}.0", follow)
+        yield from _parts(request, group, cases[half:], f"{place}.1", follow)
         return
     # Failed instances count: where a later delivery finds one that can be backed up after all, it needs its own chain.
     failed = sorted(case.target.key for case in group if case.outcome.state is State.FAILED)
@@ -145,7 +147,7 @@ def _parts(
         request.reason,
         request.dry_run,
         [case.target.key for case in group],
-        number,
+        place,
         failed,
     ]
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]

@@ -4,11 +4,10 @@ What signs and sends are the SDKs' own modules, as they are. Only what *they* im
 
 - `DEFERRED`: modules that no call of this function touches (aiohttp serves asynchronous calls, cryptography RSA keys,
   APScheduler the credentials of virtual machines, …). While an SDK is being imported, stand-ins lie in `sys.modules` in
-  their place, and are taken away again afterwards. The names that are taken out of such a module at import, all of them
-  classes, functions or modules, are in the table; each is given out as a proxy. A proxy, or a stand-in that is asked
-  for anything else, imports the real module at its first use.
-- `PACKAGES`: packages whose `__init__` does nothing but collect a class from each of its files (529 models, say). They
-  keep their name, path and content, and import a class's file when the class is first asked for.
+  their place. The names that are taken out of them at import (classes, functions, modules) are in the table, and are
+  given out as proxies. A proxy, or a stand-in asked for another name, imports the real module at its first use.
+- `PACKAGES`: packages whose `__init__` only collects a class from each of its files (529 models, say). They keep their
+  name, path and content, and import a class's file when the class is first asked for.
 
 So nothing is missing, it only comes later: asynchronous calls, RSA keys and the default credential chain work as ever.
 Where an SDK cannot be imported in this way, it is imported as usual. `tests/test_lean.py` compares the two ways.
@@ -32,8 +31,6 @@ DEFERRED = {
     "alibabacloud_credentials.provider": "DefaultCredentialsProvider EcsRamRoleCredentialsProvider"
     " OIDCRoleArnCredentialsProvider RamRoleArnCredentialsProvider RsaKeyPairCredentialsProvider"
     " StaticAKCredentialsProvider StaticSTSCredentialsProvider URLCredentialsProvider",
-    "alibabacloud_gateway_spi.client": "Client",
-    "alibabacloud_gateway_spi.models": "",
     "alibabacloud_r_kvstore20150101.models": "",
     "alibabacloud_tea_openapi.websocket_utils": "",
     "apscheduler.schedulers.background": "BackgroundScheduler",
@@ -58,8 +55,7 @@ _lock = threading.RLock()
 def load(name: str) -> Any:
     """Import a module of an SDK by its full name, and return it, as `importlib.import_module` does."""
     with _lock:
-        module = sys.modules.get(name)
-        return module if module is not None else _load(name)
+        return sys.modules.get(name) or _load(name)
 
 
 def _load(name: str) -> ModuleType:
@@ -114,7 +110,7 @@ class _Proxy:
     def __getattr__(self, name: str) -> Any:
         return getattr(_real(*self._of), name)
 
-    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[Any, ...]:
+    def __mro_entries__(self, _: tuple[Any, ...]) -> tuple[Any, ...]:
         return (_real(*self._of),)
 
     def __instancecheck__(self, instance: object) -> bool:
@@ -127,7 +123,6 @@ class _Proxy:
 class _Package(ModuleType):
     """A package that runs its `__init__` only for what is no class of its files."""
 
-    _files: dict[str, str]  # by class
     _is_complete: bool
 
     @classmethod
@@ -145,7 +140,7 @@ class _Package(ModuleType):
             setattr(sys.modules[parent], own_name, module)
 
     def __getattr__(self, name: str) -> Any:
-        if name in self._files:
+        if name in self._files:  # by class
             setattr(self, name, getattr(load(f"{self.__name__}.{self._files[name]}"), name))
             return self.__dict__[name]
         if self._is_complete or (name.startswith("__") and name != "__all__") or self.__spec__ is None:

@@ -226,8 +226,8 @@ def test_a_dry_run_is_split_too(make_cloud) -> None:
 
 
 def test_no_payload_is_larger_than_the_platform_takes(make_cloud) -> None:
-    """A thousand clusters of 32 shards: their job IDs alone are 200 KB."""
-    fleet = [Instance(f"r-{'x' * 40}{number:04d}", kind="classic-cluster", shards=32) for number in range(300)]
+    """Clusters of 128 shards: their job IDs alone are more than 128 KB."""
+    fleet = [Instance(f"r-{'x' * 40}{number:04d}", kind="classic-cluster", shards=128) for number in range(130)]
     cloud = make_cloud(*fleet, settings={"BACKUP_SHARD_SIZE": "1000", "BACKUP_CONCURRENCY": "8"}, latency=0)
     cloud.invoke({"instance_ids": [instance.id for instance in fleet]})
     cloud.platform.drain()

@@ -242,7 +242,7 @@ def test_an_instance_that_the_bulk_leaves_out_is_asked_itself(make_cloud) -> Non
 def test_many_sets_are_read_page_by_page(make_cloud) -> None:
     cloud: Cloud = make_cloud()
     now = cloud.clock.time()
-    for number in range(650):
+    for number in range(310):
         cloud.kvstore.instance("r-1").add_backup(now - 10_000 + number, now - 9_000 + number, status="failed")
     ok = cloud.kvstore.instance("r-1").add_backup(now - 10_001, now - 9_500)  # on the last page
     state = state_of(cloud, max_age_minutes=600)

@@ -1,1 +1,4 @@
-"""Measures how fast, small and cheap the function is, against references of the same run: `python -m simulator.bench`."""
+"""Measures how fast, small and cheap the function is, against references of the same run.
+
+`python -m simulator.bench --help` shows how.
+"""

@@ -49,7 +49,7 @@ def served(**options: Any) -> Iterator[Served]:
 
 
 def main(instances: int = 1, latency: float = 0.0, tls: list[str] | None = None) -> None:
-    """Serve `instances` of the plainest kind; each call takes `latency` seconds; `tls`: certificate's and key's files."""
+    """Serve plain instances. `latency` in seconds a call; `tls`: the files of a certificate and its key."""
     from simulator import Cloud, Fleet, ScaledClock
     from simulator.kvstore.fleet import Instance
 
