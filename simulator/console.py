@@ -33,8 +33,13 @@ STATES = ("planned", "pending", "running", "succeeded", "failed")
 NOISE = ("FC Invoke Start", "FC Invoke End")
 
 
-def console() -> Console:
-    """Standard output as it is now; colours only on a terminal, and not where NO_COLOR is set."""
+def console(*, picture: bool = False) -> Console:
+    """Standard output as it is now; colours only on a terminal, and not where NO_COLOR is set.
+
+    `picture`: keep what is printed, in colours, for `export_svg`.
+    """
+    if picture:
+        return Console(record=True, highlight=False, width=128, force_terminal=True, color_system="truecolor")
     plain = bool(os.environ.get("NO_COLOR"))  # rich alone would leave bold and dim
     width = None if sys.stdout.isatty() else PIPE_WIDTH
     system = None if plain else "auto"

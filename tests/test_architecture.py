@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,16 @@ def test_importing_the_handler_reads_no_environment_and_opens_nothing() -> None:
 def test_modules_are_short_enough_to_read_in_one_sitting(module: str) -> None:
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / module).rglob("*.py")}
     assert {str(path.relative_to(ROOT)): length for path, length in lengths.items() if length > 400} == {}
+
+
+def test_the_picture_shows_what_the_code_imports() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    arrows = set()
+    for sources, targets in re.findall(r"^ +([\w& ]+?)(?:\[.*\])? --> ([\w& ]+)$", text, re.MULTILINE):
+        arrows |= {(source.strip(), target.strip()) for source in sources.split("&") for target in targets.split("&")}
+    assert len(arrows) >= 16
+    for source, target in arrows - {("handler", "function")}:
+        assert target in imported(MODULES[source]), f"{source} --> {target}"
+    named = set(re.findall(r"^ +(\w+)\[\"", text, re.MULTILINE)) | set(re.findall(r"--> (\w+)\[\"", text))
+    below = {"errors", "timestamps", "runtime", "settings", "invocation", "states", "__init__", "__main__"}
+    assert named - {"handler"} == set(MODULES) - below

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,14 +22,15 @@ SPEED = 60.0
 
 
 @click.command(short_help="A timer's event, then a pipeline that waits for its backup.")
-def demo() -> None:
+@click.option("--svg", type=click.Path(dir_okay=False, writable=True), help="Keep what is shown as a picture, too.")
+def demo(svg: str | None) -> None:
     """Show a timer's event being backed up on a fleet of five, then a pipeline waiting for its backup.
 
     Time runs 60 times as fast. The same by hand: `run events/timer.json`, and `serve` with `redis-backup` beside it.
     """
     from simulator import console
 
-    out = console.console()
+    out = console.console(picture=bool(svg))
     load_project()  # before the clock starts, or a fast one makes much of the time that it takes
     payload = (PROJECT / "events" / "timer.json").read_bytes()
     out.print("[bold]1. A timer fires[/bold] for five instances: standard, two shards, cloud-native, one that is being")
@@ -44,10 +47,15 @@ def demo() -> None:
     fleet = Fleet([Instance("r-bp1zxszhcgatnx01", name="orders", duration=300)])
     with _cloud(None, console, fleet, None) as cloud, cloud.platform.running():
         environ = {**os.environ, **cloud.environ(), "PYTHONPATH": str(PROJECT)}
-        done = subprocess.run([sys.executable, "-m", "redis_backup", *command], env=environ, check=False)  # noqa: S603
+        arguments = [sys.executable, "-m", "redis_backup", *command]
+        done = subprocess.run(arguments, env=environ, check=False, capture_output=bool(svg), text=True)  # noqa: S603
+        out.print((done.stdout or "") + (done.stderr or ""), end="", highlight=False)
     out.print(
         f"\n   exit status {done.returncode}: the deployment may start." if not done.returncode else "\n   failed"
     )
+    if svg:
+        text = out.export_svg(title="make demo")
+        Path(svg).write_text(re.sub(r"@font-face \{.*?\}\s*", "", text, flags=re.DOTALL), encoding="utf-8")
     if done.returncode or not rows:
         raise SystemExit(1)
 
