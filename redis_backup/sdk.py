@@ -63,9 +63,9 @@ def _load_certificates_once() -> None:
         load = getattr(context, "load_verify_locations", None)
         loaded = {(core.certifi.where(), None, None)} if prefix.upper() == "HTTPS" else set()  # by `make`
 
-        def load_once(*where: Any) -> None:
-            if where not in loaded:
-                load(*where)  # type: ignore[misc]
+        def load_once(*where: Any, **named: Any) -> None:
+            if named or where not in loaded:
+                load(*where, **named)  # type: ignore[misc]
                 loaded.add(where)
 
         if context is not None and load:

@@ -103,6 +103,7 @@ def _made_up(number: int, chance: random.Random, regions: tuple[str, ...], commo
     values: dict[str, Any] = {
         "id": f"r-sim{seed_text(chance)}{number:05d}",
         "region": chance.choice(regions),
+        "tags": {"env": "production", "team": "shop"},  # so that one event can select them all
         "kind": kind,
         "shards": chance.choice((2, 4)) if kind == "classic-cluster" else 1,
         "duration": float(chance.randint(20, 300)),
