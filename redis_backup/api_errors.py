@@ -13,6 +13,7 @@ from redis_backup.states import ErrorKind, Problem
 
 BACKUP_RUNS = ("BackupJobExists",)
 _CHANGING = ("IncorrectDBInstanceState", "InstanceStatus.NotSupport", "OperationDenied.DBInstanceStatus")
+_THROTTLED = ("ResourceExhausted", "ResourceThrottled", "TooManyRequests")  # Function Compute's own
 _TRANSIENT = ("ServiceUnavailable", "ServerBusy", "LockTimeout", "InternalError", "TaskExists", "TaskHasExist")
 _NOT_FOUND = ("InvalidInstanceId.NotFound", "InvalidDbInstanceId.NotFound", "DBInstanceNotFound")
 _DENIED = ("Forbidden.RAM", "NoPermission", "AccessDenied", "Forbidden")
@@ -70,7 +71,7 @@ def kind_of(code: str, status: int) -> ErrorKind:
 
     A code that nobody listed is a definite refusal below 500, and an unknown outcome above.
     """
-    if code.startswith("Throttling") or ".Throttling" in code:
+    if code.startswith("Throttling") or ".Throttling" in code or matches(code, _THROTTLED):
         return ErrorKind.THROTTLED
     if matches(code, (*BACKUP_RUNS, *_CHANGING)):
         return ErrorKind.BUSY
@@ -110,7 +111,8 @@ def problem_of(
         region, instance = (resource.split(":") + [""] * 4)[2], resource.rpartition("/")[2]
         hint = next((text for codes, text in _HINTS.items() if matches(code, codes)), None)
         hint = hint.format(region=region, instance=instance) if hint else None
-    return Problem(code or "NoCode", message, kind, request_id, hint)
+    request_id = redact(str(request_id), secrets)[:80] if request_id else None
+    return Problem(redact(code, secrets)[:100] or "NoCode", message, kind, request_id, hint)
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:

@@ -20,9 +20,9 @@ from datetime import timedelta
 
 from redis_backup import timestamps
 from redis_backup.api_errors import BACKUP_RUNS, ApiError
-from redis_backup.job import MARK, Architecture, JobStatus, Known, Start, group, judge, real_ids, running_tasks
+from redis_backup.job import Architecture, JobStatus, Known, Start, group, judge, real_ids, running_tasks
 from redis_backup.kvstore import KVStore
-from redis_backup.pace import Deadline
+from redis_backup.pace import Deadline, jitter
 from redis_backup.request import Request, Target
 from redis_backup.runtime import Clock
 from redis_backup.states import ErrorKind, Outcome, Problem, State
@@ -31,7 +31,7 @@ from redis_backup.states import ErrorKind, Outcome, Problem, State
 # still be running; later it may have ended, and a set is listed up to a minute after that.
 _MOMENT, _LISTING_LAG = 2.0, 62.0
 _SHORTEST_BACKUP = 2.0
-_THROTTLED_ATTEMPTS = 8
+_ATTEMPTS = 6  # CreateBackups that an invocation sends at most after transient answers
 _ONE_DAY = timedelta(days=1)
 
 
@@ -39,8 +39,9 @@ _ONE_DAY = timedelta(days=1)
 class Case:
     """One instance of a request, and what this invocation has learnt of it.
 
-    `known`: the jobs that are this request's; `adopted`: those were not started by it; `recorded`: the last outcome
-    that went to the log store.
+    `known`: the jobs that are this request's; `adopted`: those were not started by it; `listed`: tokens of the jobs
+    that the last look showed; `before`: those before the first CreateBackup whose answer was lost; `recorded`: the
+    last outcome that went to the log store.
     """
 
     request: Request
@@ -49,6 +50,8 @@ class Case:
     adopted: bool = False
     architecture: Architecture | None = None
     outcome: Outcome = field(default_factory=lambda: Outcome(State.PENDING))
+    listed: frozenset[str] = frozenset()
+    before: frozenset[str] | None = None
     recorded: Outcome | None = None
 
 
@@ -79,7 +82,7 @@ class Ensurer:
 
     def _ensure(self, case: Case, kvstore: KVStore, may_start: bool) -> Outcome:
         problem: Problem | None = None
-        unanswered = throttled = 0
+        attempt = unanswered = 0
         while True:
             seen = self._look(case, kvstore)
             if isinstance(seen, Outcome):
@@ -87,8 +90,7 @@ class Ensurer:
             if not may_start:
                 state = State.PLANNED if case.request.dry_run else State.PENDING
                 return Outcome(state, attempts=seen.after, error=None if case.request.dry_run else case.outcome.error)
-            enough = unanswered >= self._max_attempts or throttled >= _THROTTLED_ATTEMPTS
-            if problem and (enough or problem.kind is ErrorKind.BUSY):
+            if problem and (problem.kind is ErrorKind.BUSY or unanswered >= self._max_attempts or attempt >= _ATTEMPTS):
                 return Outcome(State.PENDING, attempts=seen.after, error=problem)
             if seen.after:
                 self._failed_attempt(case, seen)
@@ -99,26 +101,28 @@ class Ensurer:
                 problem = error.problem
                 if error.kind is ErrorKind.PERMANENT:
                     return Outcome(State.FAILED, attempts=seen.after, error=problem)
-                if error.kind is ErrorKind.BUSY and not error.is_one_of(BACKUP_RUNS):
+                if error.is_one_of(BACKUP_RUNS):
+                    continue  # perhaps it is this request's own, begun a moment ago by another delivery
+                if error.kind is ErrorKind.BUSY:
                     return Outcome(State.PENDING, attempts=seen.after, error=problem)
                 if error.kind is ErrorKind.THROTTLED:
-                    throttled += 1
-                    in_time = kvstore.pause(error, throttled)
-                elif error.kind is ErrorKind.BUSY:
-                    in_time = True  # perhaps it is this request's own, begun a moment ago by another delivery
-                else:
-                    unanswered += 1
+                    in_time = kvstore.pause(error, attempt=1)
+                else:  # it may have begun all the same
+                    attempt, unanswered = attempt + 1, unanswered + (error.kind is ErrorKind.UNKNOWN)
+                    case.before = case.listed if case.before is None else case.before
                     seen = self._look(case, kvstore)
                     if isinstance(seen, Outcome):
                         return seen
                     soon = self._clock.monotonic() - called < _SHORTEST_BACKUP
-                    in_time = self._deadline.sleep(_MOMENT if soon else _LISTING_LAG)
+                    pause = max(error.retry_after or 0.0, _MOMENT if soon else _LISTING_LAG)
+                    in_time = self._deadline.sleep(pause + jitter(self._clock, attempt - 1))
                 if not in_time:
                     return Outcome(State.PENDING, attempts=seen.after, error=problem)
                 continue
             outcome = Outcome(State.RUNNING, job_ids, attempts=seen.after + 1)
             self._record(case, outcome)  # before anything else is done with them
-            case.known, case.adopted = Known(job_ids, began), False
+            tell_apart = case.architecture and case.architecture.is_cloud_native and seen.after
+            case.known, case.adopted = Known(job_ids, began if tell_apart else None), False
             return outcome
 
     def _look(self, case: Case, kvstore: KVStore) -> Outcome | Start:
@@ -134,7 +138,8 @@ class Ensurer:
             tasks = kvstore.backup_tasks(instance_id)
             sets = kvstore.backup_sets(instance_id, since)
             jobs = [*running_tasks(tasks, sets), *sets]
-        backups = group(jobs, case.known.ids)
+        case.listed = frozenset(job.token for job in jobs)
+        backups = group(jobs, case.architecture, case.known.ids)
         seen = judge(
             backups,
             case.known,
@@ -143,6 +148,7 @@ class Ensurer:
             begun_since=request.begun_since,
             since=request.since,
             max_attempts=self._max_attempts,
+            suspects=frozenset() if case.before is None else case.listed - case.before,
         )
         if not isinstance(seen, Outcome):
             return seen
@@ -152,7 +158,7 @@ class Ensurer:
                 ids = self._cluster_job_ids(kvstore, instance_id, request)
                 seen = replace(seen, job_ids=ids)
                 running = [backup for backup in backups if backup.status is JobStatus.RUNNING]
-                ids = ids or tuple(MARK + job.cluster_backup_id for job in running[-1].jobs)
+                ids = ids or tuple(job.token for job in running[-1].jobs)
             case.known, case.adopted = Known(ids), True
         return replace(seen, adopted=seen.adopted or (case.adopted and bool(case.known.ids)))
 
@@ -162,13 +168,14 @@ class Ensurer:
             tasks = kvstore.backup_tasks(instance_id)
         except ApiError:
             return ()
-        return tuple(task.job_id for task in tasks if task.job_id and task.start and task.start >= request.begun_since)
+        since = request.begun_since
+        return tuple(dict.fromkeys(task.job_id for task in tasks if task.job_id and task.start and task.start >= since))
 
 
 def unseen(case: Case, problem: Problem) -> Outcome:
     """What an instance is of which nothing new could be learnt."""
     if problem.kind is ErrorKind.PERMANENT:
-        return Outcome(State.FAILED, attempts=case.outcome.attempts, error=problem)
+        return Outcome(State.FAILED, real_ids(case.known.ids), attempts=case.outcome.attempts, error=problem)
     if case.known.ids:  # it runs until a listing shows its end
         return Outcome(State.RUNNING, real_ids(case.known.ids), case.adopted, max(1, case.outcome.attempts))
     return Outcome(State.PENDING, attempts=case.outcome.attempts, error=problem)

@@ -131,11 +131,11 @@ def _http(value: Mapping[str, Any]) -> Event:
         since = timestamps.from_epoch(int(about.get("timeEpoch", "")) / 1000)
     except (TypeError, ValueError, OverflowError, OSError):
         since = _time_or_none(about.get("time"))
-    body, fields, fault = _text(value.get("body")), None, ""
+    body, fields, fault = value.get("body"), None, ""
     try:
-        if len(body) > MAX_BODY:
+        if isinstance(body, str) and len(body) > MAX_BODY:
             raise ValueError(f"is {len(body)} characters long")
-        if value.get("isBase64Encoded") is True:
+        if isinstance(body, str) and value.get("isBase64Encoded") is True:
             body = base64.b64decode(body, validate=True).decode()
         fields = _json_or_text(body)
     except UnicodeDecodeError:
@@ -173,7 +173,7 @@ def _json_base64_or_text(value: Any) -> Any:
     decoded = _json_or_text(value)
     if isinstance(decoded, str):
         try:
-            return _json_or_text(base64.b64decode(decoded, validate=True).decode())
+            return _json_or_text(base64.b64decode("".join(decoded.split()), validate=True).decode())
         except ValueError:  # neither base64 nor, inside, UTF-8
             pass
     return decoded

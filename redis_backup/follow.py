@@ -75,9 +75,7 @@ def shards(request: Request, cases: Sequence[Case], settings: Settings, now: dat
 
 def send(part: Part, delay: int, invocation: Invocation, settings: Settings, clock: Clock) -> Part:
     """Send a part, and again after what passes, as long as there is time; with a `problem` where that was in vain."""
-    name = function_compute.FunctionName(
-        invocation.region, invocation.account_id, invocation.function, invocation.service, invocation.qualifier
-    )
+    name = function_compute.FunctionName.of(invocation)
     deadline = Deadline(clock, invocation.stop_sending_at)
     attempt = 0
     while True:
@@ -114,7 +112,8 @@ def expire(cases: Sequence[Case], settings: Settings) -> Iterator[tuple[Case, Ou
                 "FollowUpExpired",
                 f"still {case.outcome.state.value} {settings.follow_hours:g} h after the request{last}",
                 ErrorKind.UNKNOWN,
-                hint="look at the backup jobs in the instance's console; ask again with the same `since` to follow on",
+                hint="look at the backup jobs in the instance's console; to go on, ask again with a new `since` and "
+                "max_age_minutes back to this one",
             )
             yield case, replace(case.outcome, state=State.FAILED, error=problem)
 
@@ -158,7 +157,7 @@ def _request_again(request: Request, cases: Sequence[Case], follow: dict[str, An
     fields: dict[str, Any] = {
         "follow": follow,
         "instance_ids": [case.target.key for case in cases],
-        "jobs": {case.target.key: list(case.known.ids) for case in cases if case.known.ids},
+        "jobs": {case.target.key: case.known.jobs for case in cases if case.known.ids},
         "since": timestamps.render(request.since),
         "max_age_minutes": int(request.max_age.total_seconds() // 60),
         "retention_days": request.retention_days,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from redis_backup import follow, report, timestamps
+from redis_backup import follow, function_compute, report, sdk, timestamps
 from redis_backup.api_errors import ApiError
 from redis_backup.ensure import Case
 from redis_backup.errors import InvalidRequest
@@ -15,7 +17,7 @@ from redis_backup.invocation import Invocation
 from redis_backup.pace import Deadline
 from redis_backup.records import Recorder, error_fields
 from redis_backup.request import Request, merge, read_requests
-from redis_backup.run import Run, is_expired
+from redis_backup.run import Run, is_expired, side_by_side
 from redis_backup.runtime import Runtime
 from redis_backup.settings import Settings
 from redis_backup.states import Outcome, State
@@ -38,16 +40,16 @@ class Function:
         Raise InvalidRequest, BackupFailed or BackupPending for the triggers that take no other answer, always after
         every record is out.
         """
-        kind = TriggerKind.MANUAL
+        kind, events = TriggerKind.MANUAL, []
         try:
             events = read_events(raw, self._invocation.request_id)
             kind = report.kind_of(events)
             if events[0].method not in ("", "POST", "PUT"):
                 fault = f"{events[0].method} is no way to ask for a backup: POST a JSON object"
-                return self._refuse(kind, InvalidRequest([fault]), 405)
+                return self._refuse(kind, events, InvalidRequest([fault]), 405)
             requests = self._read(events)
         except InvalidRequest as error:
-            return self._refuse(kind, error, 400)
+            return self._refuse(kind, events, error, 400)
         except ApiError as error:
             return self._unselected(kind, error)
         cases = self._run.cases(requests)
@@ -65,7 +67,7 @@ class Function:
         for event, request in zip(events, requests, strict=True):
             if event.warning:
                 self._recorder.warning(event.warning, request=request)
-        selected = [self._run.select(request) for request in requests]
+        selected = self._run.select(requests)
         empty = [request for request in selected if not request.targets]
         if empty:
             raise InvalidRequest(
@@ -80,7 +82,7 @@ class Function:
                 early = min((request.follow.due - self._now()).total_seconds(), self._settings.follow_seconds)
                 left = Deadline(self._clock, self._invocation.stop_work_at).remaining()
                 if early > 0 and left > 0:
-                    self._clock.sleep(min(early, left / 2))
+                    self._clock.sleep(min(early, left * 0.85))
 
     def _expire(self, requests: Sequence[Request], cases: Sequence[Case]) -> None:
         for request in requests:
@@ -90,17 +92,18 @@ class Function:
 
     def _follow_up(self, requests: Sequence[Request], cases: Sequence[Case]) -> str | None:
         """Hand over what is not final. The reason why something will not be followed up, None where all will be."""
-        open_cases = [case for case in cases if not case.outcome.state.is_final]
         seconds = self._settings.follow_seconds
-        if not seconds or any(case.request.dry_run for case in open_cases):
-            why = "a dry run is not followed" if seconds else "BACKUP_FOLLOW_SECONDS is 0"
-            return why if any(case.outcome.state is State.PENDING for case in open_cases) else None
+        followed = [request for request in requests if seconds and not request.dry_run]
         parts = [
             part
-            for request in requests
+            for request in followed
             for part in follow.follow_ups(request, _of(request, cases), self._settings, self._started, self._now())
         ]
-        return self._unsent([self._send(part, seconds) for part in parts])
+        unsent = self._unsent(self._send(parts, seconds))
+        left = [case.request for case in cases if case.outcome.state is State.PENDING and case.request not in followed]
+        if left and not unsent:
+            return "a dry run is not followed" if left[0].dry_run else "BACKUP_FOLLOW_SECONDS is 0"
+        return unsent
 
     def _split(self, requests: Sequence[Request], cases: Sequence[Case]) -> tuple[list[dict[str, Any]], str | None]:
         """A large request becomes asynchronous invocations: Function Compute is the distributed engine."""
@@ -109,7 +112,7 @@ class Function:
             for request in requests
             for part in follow.shards(request, _of(request, cases), self._settings, self._now())
         ]
-        sent = [self._send(part, 0) for part in parts]
+        sent = self._send(parts, 0)
         for part in sent:
             for case in part.cases if part.problem else ():
                 self._run.conclude(case, Outcome(State.PENDING, error=part.problem))
@@ -118,16 +121,24 @@ class Function:
         ]
         return shards, self._unsent(sent)
 
-    def _send(self, part: follow.Part, delay: int) -> follow.Part:
-        return follow.send(part, delay, self._invocation, self._settings, self._clock)
+    def _send(self, parts: Sequence[follow.Part], delay: int) -> list[follow.Part]:
+        """Send all parts; one that could not be sent has a problem afterwards."""
+        steps = [partial(follow.send, part, delay, self._invocation, self._settings, self._clock) for part in parts]
+        deadline = Deadline(self._clock, self._invocation.stop_sending_at)
+        sent = side_by_side(steps, self._settings.concurrency, deadline)
+        return [
+            each or replace(part, problem=sdk.out_of_time().problem) for part, each in zip(parts, sent, strict=True)
+        ]
 
     def _unsent(self, parts: Sequence[follow.Part]) -> str | None:
         """Why some of these could not be sent; None where all were."""
         problem = next((part.problem for part in parts if part.problem), None)
         if problem is None:
             return None
-        self._recorder.warning("the function could not invoke itself", problem=problem)
-        return f"{problem.message} ({problem.code}); {problem.hint or 'send the request again'}"
+        resource = function_compute.FunctionName.of(self._invocation).resource
+        what = f"fc:InvokeFunction on {resource}"
+        self._recorder.warning(f"the function could not invoke itself ({what})", problem=problem)
+        return f"{what}: {problem.message} ({problem.code}); {problem.hint or 'send the request again'}"
 
     def _answer(
         self,
@@ -142,8 +153,14 @@ class Function:
         self._recorder.report(level, {**report.log_fields(made), "hint": unfollowed})
         return report.answer(kind, made, unfollowed)
 
-    def _refuse(self, kind: TriggerKind, error: InvalidRequest, status: int) -> Any:
-        fields = {"trigger": kind.value, "error_code": "InvalidRequest", "error_message": str(error), "ok": False}
+    def _refuse(self, kind: TriggerKind, events: Sequence[Event], error: InvalidRequest, status: int) -> Any:
+        fields = {
+            "trigger": kind.value,
+            "trigger_id": events[0].id if events else None,
+            "error_code": "InvalidRequest",
+            "error_message": str(error),
+            "ok": False,
+        }
         self._recorder.report("ERROR", fields)
         return report.refusal(kind, error, status)
 

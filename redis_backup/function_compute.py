@@ -13,7 +13,7 @@ from typing import Any
 
 from redis_backup import lean, sdk
 from redis_backup.api_errors import ApiError
-from redis_backup.invocation import Credentials
+from redis_backup.invocation import Credentials, Invocation
 from redis_backup.pace import Deadline
 
 MAX_ASYNC_PAYLOAD = 128 * 1024  # bytes (FC's limits)
@@ -28,6 +28,13 @@ class FunctionName:
     function: str
     service: str = ""
     qualifier: str = ""
+
+    @classmethod
+    def of(cls, invocation: Invocation) -> FunctionName:
+        """The function that is being invoked."""
+        return cls(
+            invocation.region, invocation.account_id, invocation.function, invocation.service, invocation.qualifier
+        )
 
     @property
     def resource(self) -> str:

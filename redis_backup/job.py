@@ -13,14 +13,17 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from redis_backup.states import ErrorKind, Outcome, Problem, State
-from redis_backup.timestamps import UTC
+from redis_backup.timestamps import UTC, from_epoch
 
 # A job known by its ID is this request's own even where R-KVStore's clock is that much behind the trigger's.
 CLOCK_SKEW = timedelta(seconds=5)
+START_SPREAD = timedelta(seconds=60)  # the shards of one backup begin within that time
 # A set is listed up to a minute after its task ended, and the shards of a cluster end one after the other.
-LISTED_BY_THEN = timedelta(minutes=5)
-MARK = "cluster-backup:"  # stands before a ClusterBackupId where a job ID is not to be had
-_FOREVER = datetime.max.replace(tzinfo=UTC)
+LISTED_BY_THEN = timedelta(minutes=2)
+# What goes along with job IDs in `jobs` where those are not enough (a cloud-native cluster's listing has none): a
+# ClusterBackupId, and when the job with the known ID began.
+MARK, BEGUN = "cluster-backup:", "begun:"
+_NEVER, _FOREVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 class JobStatus(str, Enum):
@@ -35,6 +38,7 @@ class JobStatus(str, Enum):
 class Architecture:
     """What of an instance's architecture matters here. Cloud-native clusters list their backups elsewhere."""
 
+    is_cluster: bool = False
     is_cloud_native: bool = False
     shards: int = 1
 
@@ -53,6 +57,11 @@ class Job:
     progress: int | None = None
     size: int | None = None
 
+    @property
+    def token(self) -> str:
+        """What it can be known by: its job ID, or a mark where it has none."""
+        return self.job_id or MARK + self.cluster_backup_id
+
 
 @dataclass(frozen=True)
 class Known:
@@ -60,6 +69,18 @@ class Known:
 
     ids: tuple[str, ...] = ()
     since: datetime | None = None
+
+    @classmethod
+    def of(cls, jobs: Iterable[str]) -> Known:
+        """Read what a request's `jobs` say of an instance."""
+        ids = tuple(job_id for job_id in jobs if not job_id.startswith(BEGUN))
+        begun = [job_id.removeprefix(BEGUN) for job_id in jobs if job_id.startswith(BEGUN)]
+        return cls(ids, from_epoch(int(begun[-1])) if begun and begun[-1].isdecimal() and len(begun[-1]) < 12 else None)
+
+    @property
+    def jobs(self) -> list[str]:
+        """The same for the request that follows."""
+        return [*self.ids, *([f"{BEGUN}{int(self.since.timestamp())}"] if self.since else [])]
 
 
 @dataclass(frozen=True)
@@ -69,9 +90,9 @@ class Backup:
     jobs: tuple[Job, ...]
 
     @property
-    def start(self) -> datetime:
-        """When its first job began."""
-        return min((job.start for job in self.jobs if job.start), default=datetime.min.replace(tzinfo=UTC))
+    def start(self) -> datetime | None:
+        """When its first job began; None where no listing says."""
+        return min((job.start for job in self.jobs if job.start), default=None)
 
     @property
     def end(self) -> datetime:
@@ -82,6 +103,11 @@ class Backup:
     def ids(self) -> tuple[str, ...]:
         """Its job IDs, in order."""
         return tuple(dict.fromkeys(job.job_id for job in self.jobs if job.job_id))
+
+    @property
+    def is_manual(self) -> bool:
+        """Not one of the automatic policy's."""
+        return all(job.is_manual for job in self.jobs)
 
     @property
     def status(self) -> JobStatus:
@@ -105,32 +131,46 @@ def running_tasks(tasks: Iterable[Job], sets: Sequence[Job]) -> list[Job]:
     """The tasks whose end no set shows. (DescribeBackupTasks may go on listing a job that has ended.)"""
 
     def ended(task: Job) -> bool:
-        # Nodes tell the shards of a single job ID apart, where the tasks' listing names nodes as the sets' does.
-        named = re.search(r"-db-\d+$", task.node)
-        return any(entry.job_id == task.job_id and (not named or entry.node == task.node) for entry in sets)
+        # Nodes tell the shards of a single job ID apart, where both listings name them alike.
+        return any(
+            entry.job_id == task.job_id and (entry.node == task.node or not (_is_shard(entry) and _is_shard(task)))
+            for entry in sets
+        )
 
     return [task for task in tasks if not ended(task)]
 
 
-def group(jobs: Iterable[Job], known: Sequence[str] = ()) -> list[Backup]:
+def _is_shard(job: Job) -> bool:
+    return re.search(r"-db-\d+$", job.node) is not None
+
+
+def group(jobs: Iterable[Job], architecture: Architecture, known: Sequence[str] = ()) -> list[Backup]:
     """Put the jobs of one backup together, the earliest backup first.
 
-    An instance has one backup at a time, so jobs that overlap in time are of the same one, each of another node. Where
-    no nodes are listed, IDs that one CreateBackup answered (`known`) still are.
+    An instance has one backup at a time, so jobs that began together and overlap are of the same one, if they can be of
+    different nodes: they are named, or the instance is a cluster, or one CreateBackup answered both IDs (`known`).
     """
     backups: list[Backup] = []
-    for job in sorted(jobs, key=lambda job: (job.start or datetime.min.replace(tzinfo=UTC), job.node, job.job_id)):
-        for index, backup in enumerate(backups):
-            same_id = bool(job.job_id) and job.job_id in backup.ids
-            overlaps = job.start is not None and (job.start == backup.start or job.start < backup.end)
-            other_node = bool(job.node) and all(job.node != other.node for other in backup.jobs)
-            together = job.job_id in known and any(other in known for other in backup.ids)
-            if same_id or (overlaps and (other_node or together)):
-                backups[index] = Backup((*backup.jobs, job))
-                break
-        else:
+    for job in sorted(jobs, key=lambda job: (job.start or _NEVER, job.node, job.job_id)):
+        index = next((i for i, backup in enumerate(backups) if _belongs(job, backup, architecture, known)), None)
+        if index is None:
             backups.append(Backup((job,)))
+        else:
+            backups[index] = Backup((*backups[index].jobs, job))
     return backups
+
+
+def _belongs(job: Job, backup: Backup, architecture: Architecture, known: Sequence[str]) -> bool:
+    if job.job_id and job.job_id in backup.ids:
+        return True
+    together = job.job_id in known and any(other in known for other in backup.ids)
+    if job.start is None or backup.start is None:
+        return together
+    overlaps = job.start == backup.start or job.start < backup.end
+    nodes = [other.node for other in backup.jobs]
+    can_be_another_node = (bool(job.node) and all(nodes)) or architecture.is_cluster or together
+    begun_together = job.start - backup.start <= START_SPREAD or together
+    return overlaps and begun_together and can_be_another_node and not (job.node and job.node in nodes)
 
 
 def judge(
@@ -142,50 +182,61 @@ def judge(
     begun_since: datetime,
     since: datetime,
     max_attempts: int,
+    suspects: frozenset[str] = frozenset(),
 ) -> Outcome | Start:
     """What the listed backups mean for a request.
 
     `begun_since`: the earliest begin that satisfies it; `since`: failed backups that began before were not its own.
+    `suspects`: tokens of jobs that came up after a CreateBackup whose answer was lost.
     """
     since = since.replace(microsecond=0)  # as the listings are
-    own = [backup for backup in backups if set(backup.ids) & set(known.ids)]
-    listed = {job_id for backup in backups for job_id in backup.ids}
+    listed = {job.token for backup in backups for job in backup.jobs}
     if architecture.is_cloud_native:  # no IDs to go by: what began since the known one was started is taken for it
-        earliest = (known.since or begun_since).replace(microsecond=0)
-        own = [backup for backup in backups if known.ids and backup.start >= earliest and backup.jobs[0].is_manual]
-        listed = set(real_ids(known.ids)) if own else set()
-        listed |= {MARK + job.cluster_backup_id for backup in backups for job in backup.jobs}
-    missing = [job_id for job_id in known.ids if job_id not in listed]
+        earliest = (known.since or begun_since).replace(microsecond=0) - CLOCK_SKEW
+        own = [
+            backup
+            for backup in backups
+            if known.ids
+            and backup.is_manual
+            and (backup.start or _NEVER) >= earliest
+            and not (known.since and backup.end <= known.since)
+        ]
+        listed |= set(real_ids(known.ids)) if own else set()
+    else:
+        own = [backup for backup in backups if set(backup.ids) & set(known.ids)]
+    missing = [token for token in known.ids if token not in listed]
+    likely = [*own, *(each for each in backups if each.is_manual and {job.token for job in each.jobs} & suspects)]
 
     def status_of(backup: Backup) -> JobStatus:
-        # Where none of its IDs is known, shards may be missing: ended, but not listed yet.
-        few = 0 < len({job.node for job in backup.jobs if job.node}) < architecture.shards
-        lost = few and backup not in own and timedelta(0) <= now - backup.end < LISTED_BY_THEN
-        return JobStatus.RUNNING if lost else backup.status
+        # Shards may be missing: ended, but not listed yet. (One ID may stand for all of them, without naming nodes.)
+        parts = len({job.node for job in backup.jobs if job.node}) or (backup not in own and len(backup.ids))
+        few = 0 < parts < architecture.shards and timedelta(0) <= now - backup.end < LISTED_BY_THEN
+        return JobStatus.RUNNING if few else backup.status
 
-    def satisfies(backup: Backup) -> bool:
-        return backup.start >= begun_since - (CLOCK_SKEW if backup in own else timedelta(0))
+    def began(backup: Backup, moment: datetime) -> bool:
+        if backup in likely:
+            return backup.start is None or backup.start >= moment - CLOCK_SKEW
+        return backup.start is not None and backup.start >= moment
 
     failed = [
         backup
         for backup in backups
-        if status_of(backup) is JobStatus.FAILED
-        and (backup in own or (backup.start >= since and all(job.is_manual for job in backup.jobs)))
+        if status_of(backup) is JobStatus.FAILED and (backup in own or backup.is_manual) and began(backup, since)
     ]
     attempts, failed_ids = len(failed), tuple(job_id for backup in failed for job_id in backup.ids)
-    for status, state in ((JobStatus.SUCCEEDED, State.SUCCEEDED), (JobStatus.RUNNING, State.RUNNING)):
-        for backup in backups:
-            if status_of(backup) is status and satisfies(backup):
-                if backup in own and missing:
-                    continue  # its other jobs have not been listed yet
-                return _outcome(state, backup, known, backup in own, attempts, since)
+    for backup in backups:
+        if status_of(backup) is JobStatus.SUCCEEDED and began(backup, begun_since) and not (backup in own and missing):
+            return _outcome(State.SUCCEEDED, backup, known, backup in own, attempts, began(backup, since))
+    for backup in backups:
+        if status_of(backup) is JobStatus.RUNNING and (backup in own or began(backup, begun_since)) and not missing:
+            return _outcome(State.RUNNING, backup, known, backup in own, attempts, began(backup, since))
     if missing:
         ids = tuple(job_id for job_id in known.ids if job_id not in failed_ids)
         return Outcome(State.RUNNING, real_ids(ids), attempts=attempts + 1)
-    if len(failed) >= max_attempts:
+    if attempts >= max_attempts:
         problem = Problem(
             "BackupJobFailed",
-            f"{len(failed)} of at most {max_attempts} backups of this request failed",
+            f"{attempts} of at most {max_attempts} backups of this request failed",
             ErrorKind.PERMANENT,
             hint="look at the backup jobs in the instance's console; then ask again with a new `since`",
         )
@@ -193,21 +244,22 @@ def judge(
     return Start(attempts, failed_ids)
 
 
-def _outcome(state: State, backup: Backup, known: Known, is_own: bool, attempts: int, since: datetime) -> Outcome:
+def _outcome(state: State, backup: Backup, known: Known, is_own: bool, failed: int, is_attempt: bool) -> Outcome:
     ids = backup.ids
     if is_own and (not ids or set(ids) <= set(known.ids)):  # in CreateBackup's order
         ids = tuple(job_id for job_id in real_ids(known.ids) if job_id in ids or not ids)
     progress = [job.progress for job in backup.jobs if job.progress is not None]
     sizes = [job.size for job in backup.jobs if job.size is not None]
     done = state is State.SUCCEEDED
+    seconds = int((backup.end - (backup.start or backup.end)).total_seconds())
     return Outcome(
         state,
         ids,
         adopted=not is_own,
-        attempts=attempts + (1 if is_own or backup.start >= since else 0),
+        attempts=failed + is_attempt,
         progress=min(progress) if progress and not done else None,
         backup_size=sum(sizes) if sizes and done else None,
-        duration_seconds=int((backup.end - backup.start).total_seconds()) if done and backup.end != _FOREVER else None,
+        duration_seconds=seconds if done and backup.start and backup.end != _FOREVER else None,
     )
 
 

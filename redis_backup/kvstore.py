@@ -24,7 +24,7 @@ from redis_backup.states import ErrorKind, Problem
 
 BATCH = 30  # IDs that DescribeInstances takes in one call
 _MARGIN = timedelta(minutes=2)  # windows are in minutes, and clocks differ
-_READ_ATTEMPTS = 6
+_READ_ATTEMPTS = 8  # but for throttled calls, which are tried for as long as there is time
 _TRY_AGAIN = (ErrorKind.THROTTLED, ErrorKind.TRANSIENT, ErrorKind.UNKNOWN)
 
 
@@ -206,7 +206,8 @@ class KVStore:
                 return self._call(operation, instance_id, send)
             except ApiError as error:
                 attempt += 1
-                if error.kind not in _TRY_AGAIN or attempt >= _READ_ATTEMPTS or not self.pause(error, attempt):
+                too_often = attempt >= _READ_ATTEMPTS and error.kind is not ErrorKind.THROTTLED
+                if error.kind not in _TRY_AGAIN or too_often or not self.pause(error, attempt):
                     raise
 
     def pause(self, error: ApiError, attempt: int) -> bool:
@@ -254,7 +255,7 @@ _CLUSTER_STATUS = {"OK": JobStatus.SUCCEEDED, "RUNNING": JobStatus.RUNNING}
 def split_job_ids(value: Any) -> tuple[str, ...]:
     """The IDs in CreateBackup's answer: a number, `"10000,10001"`, or (an official sample) with quotes in the text."""
     parts = re.split(r"[\s,\"']+", str(value)) if isinstance(value, (str, int)) else []
-    return tuple(dict.fromkeys(part for part in parts if part))
+    return tuple(dict.fromkeys(part[:64] for part in parts if part))
 
 
 def _pages(page: Callable[[int, int], tuple[list[Any], bool]]) -> Iterator[Any]:
@@ -272,6 +273,7 @@ def _architecture(instance: Any) -> Architecture:
     """Cloud-native clusters are those in cloud-native deployment mode (DescribeClusterBackupList's reference)."""
     is_cluster = str(instance.architecture_type).lower() == "cluster"
     return Architecture(
+        is_cluster,
         is_cloud_native=is_cluster and str(instance.computing_type).lower() == "ecs",
         shards=(_number(instance.shard_count) or 1) if is_cluster else 1,
     )
@@ -282,7 +284,7 @@ def _is_manual(mode: Any) -> bool:
 
 
 def _id(value: Any) -> str:
-    return str(value).strip() if value is not None else ""
+    return str(value).strip()[:64] if value is not None else ""
 
 
 def _time(value: Any) -> datetime | None:

@@ -16,7 +16,6 @@ from redis_backup.runtime import Runtime
 from redis_backup.states import Outcome, Problem, State
 
 MAX_BYTES = 2000  # SQL of Log Service sees the first 2,048 bytes of a value
-_SHORTENED = ("error_message", "hint", "reason", "trigger_id", "request_id", "api_request_id", "instance_id")
 _LINE_ENDS = {ord(char): f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"}  # that JSON leaves as they are
 _EVENTS = {
     State.PLANNED: "backup_planned",
@@ -136,6 +135,6 @@ def _fit(record: dict[str, Any]) -> str:
         over = len(line.encode()) - (MAX_BYTES - 1)
         if over <= 0:
             return line
-        name = max(_SHORTENED, key=lambda name: len(str(record.get(name, "")).encode()))
+        name = max(record.keys() - {"job_ids"}, key=lambda name: len(json.dumps(record[name])))
         text = str(record[name])
-        record[name] = text[: max(0, min(len(text) - 2, len(text) - over))] + "…"
+        record[name] = text[: max(0, min(len(text) // 2, len(text) - over))] + "…"

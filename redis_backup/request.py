@@ -18,7 +18,7 @@ from redis_backup.settings import RETENTION_DAYS, Settings, is_retention
 MAX_AHEAD = timedelta(seconds=30)  # how far a sender's clock may be ahead of ours
 MAX_TAGS = 5  # DescribeInstances takes no more
 _INSTANCE_ID = re.compile(r"r-[a-z0-9][a-z0-9-]{0,62}")  # there is no documented pattern; ARNs and regions must not fit
-_REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
+_REGION = re.compile(r"(?=.{3,40}$)[a-z]{2,}(-[a-z0-9]+)+")
 _ARN = re.compile(r"acs:kvstore:([^:]*):[^:]*:instance/(.+)")
 _JOB_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _FIELDS = (
@@ -99,7 +99,7 @@ def read_requests(events: Sequence[Event], invocation: Invocation, settings: Set
         prefix = f"event {number} of {len(events)}: " if len(events) > 1 else ""
         faults += [prefix + fault for fault in reader.faults]
     if faults:
-        raise InvalidRequest(faults[:20] + ([f"and {len(faults) - 20} more"] if len(faults) > 20 else []))
+        raise InvalidRequest(faults[:50] + ([f"and {len(faults) - 50} more"] if len(faults) > 50 else []))
     return requests
 
 
@@ -151,7 +151,9 @@ class _Reader:
             region=region,
             max_age=timedelta(minutes=self._take("max_age_minutes", _minutes, "whole minutes, 0 or more, not {}") or 0),
             retention_days=self._take("retention_days", _retention, RETENTION_DAYS + ", not {}"),
-            wait_seconds=self._take("wait_seconds", _not_negative, "whole seconds, 0 or more, not {}") or 0,
+            wait_seconds=min(
+                86_400, self._take("wait_seconds", _not_negative, "whole seconds, 0 or more, not {}") or 0
+            ),
             dry_run=self._take("dry_run", _boolean, "true or false, not {}") or False,
             reason=self._take("reason", _reason, "a text of at most 200 characters, not {}"),
             jobs=self._take("jobs", self._jobs, "an object that gives each REGION/r-… a list of job IDs, not {}") or {},
@@ -176,14 +178,14 @@ class _Reader:
             fields = {}
         if isinstance(fields, str):
             words = _words(fields)
-            named = all(_target(word, "") for word in words)
-            if self.event.strict and not named:
+            named = [_target(word, "") is not None for word in words]
+            if self.event.strict and not any(named):
                 # Not quoted: a text that is no request can be anything, a secret too.
                 self.faults.append(
                     f"the {self.event.place} is a text that is neither JSON nor instance IDs ({len(fields)} characters)"
                 )
                 return
-            fields = {"instance_ids": words} if named else {}
+            fields = {"instance_ids": words} if any(named) else {}
         elif isinstance(fields, list):
             fields = {"instance_ids": fields}
         elif not isinstance(fields, dict) and not self.event.strict:
@@ -191,18 +193,22 @@ class _Reader:
         elif not isinstance(fields, dict):
             self.faults.append(f"the {self.event.place} is {_kind(fields)}: it takes a JSON object or instance IDs")
             return
+        unknown = []
         for name, value in fields.items():
             known = _NAMES.get(re.sub("[_-]", "", str(name)).lower())
             if known is None:
                 if self.event.strict and not (name == "follow" and self.event.kind is TriggerKind.FOLLOW):
-                    shown = " ".join(str(name)[:40].split()).encode("utf-8", "replace").decode()
-                    self.faults.append(f"{shown} is no field of a request: those are {', '.join(_FIELDS)}")
+                    unknown.append(" ".join(str(name)[:40].split()).encode("utf-8", "replace").decode())
             elif known == "instance_ids" and known in self.values:
                 self.values[known] = _as_list(self.values[known]) + _as_list(value)
             elif known in self.values:
                 self.faults.append(f"{known} is given twice")
             elif value is not None:
                 self.values[known] = value
+        if unknown:
+            more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
+            verb = "is no field" if len(unknown) == 1 else "are no fields"
+            self.faults.append(f"{', '.join(unknown[:20])}{more} {verb} of a request: those are {', '.join(_FIELDS)}")
 
     def _take(self, name: str, convert: Callable[[Any], Any], takes: str) -> Any:
         if name not in self.values:
@@ -215,7 +221,7 @@ class _Reader:
 
     def _targets(self) -> tuple[Target, ...]:
         names = _as_list(self.values.get("instance_ids", []))
-        if "instance_ids" not in self.values and "tags" not in self.values and self.event.subject:
+        if not any(names) and "tags" not in self.values and self.event.subject:
             names = [self.event.subject] if _ARN.fullmatch(self.event.subject) else []
         targets: dict[Target, None] = {}
         wrong = []

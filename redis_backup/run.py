@@ -8,10 +8,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from redis_backup import sdk, timestamps
 from redis_backup.api_errors import ApiError
@@ -26,6 +28,7 @@ from redis_backup.runtime import Clock
 from redis_backup.settings import Settings
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 
+T = TypeVar("T")
 _POLL = (3.0, 30.0)  # seconds between looks while waiting: the first pause and the longest
 
 
@@ -41,11 +44,16 @@ class Run:
         self._lock = threading.Lock()
         self._grace = (invocation.stop_sending_at - invocation.stop_work_at) / 3  # seconds
 
-    def select(self, request: Request) -> Request:
-        """Replace a request's tags by the instances that bear them. Raise ApiError where they cannot be listed."""
+    def select(self, requests: Sequence[Request]) -> list[Request]:
+        """Add to each request the instances that bear its tags. Raise ApiError where they cannot be listed."""
+        self._clients(dict.fromkeys(request.region for request in requests if request.tags))
+        steps = [partial(self._select, request) for request in requests]
+        selected = side_by_side(steps, self._settings.concurrency, self._deadline)
+        return [request if request else _not_in_time() for request in selected]
+
+    def _select(self, request: Request) -> Request:
         if not request.tags:
             return request
-        self._clients([request.region])
         selected = self._kvstores[request.region].select(request.tags)
         return replace(request, targets=(*request.targets, *selected))
 
@@ -82,10 +90,10 @@ class Run:
         self._recorder.state(case.request, case.target, outcome)
 
     def _case(self, request: Request, target: Target) -> Case:
-        known = request.jobs.get(target.key, ())
-        case = Case(request, target, Known(known))
-        if known or (request.follow and request.follow.count):  # an earlier invocation has recorded it
-            case.outcome = Outcome(State.RUNNING if known else State.PENDING, real_ids(known))
+        known = Known.of(request.jobs.get(target.key, ()))
+        case = Case(request, target, known)
+        if known.ids or (request.follow and request.follow.count):  # an earlier invocation has recorded it
+            case.outcome = Outcome(State.RUNNING if known.ids else State.PENDING, real_ids(known.ids))
             case.recorded = case.outcome
         return case
 
@@ -205,6 +213,27 @@ class Run:
             if is_news:
                 case.recorded = outcome
                 self._recorder.state(case.request, case.target, outcome)
+
+
+def side_by_side(steps: Sequence[Callable[[], T]], workers: int, deadline: Deadline) -> list[T | None]:
+    """The results of all steps, in their order; None for one that did not end in time.
+
+    On threads, since a call whose answer drips in byte by byte outlives every time-out that it was given.
+    """
+    executor = ThreadPoolExecutor(max(1, min(workers, len(steps))))
+    futures = [executor.submit(step) for step in steps]
+    results: list[T | None] = []
+    for future in futures:
+        try:
+            results.append(future.result(timeout=max(0.0, deadline.remaining())))
+        except FutureTimeoutError:
+            results.append(None)
+    executor.shutdown(wait=False, cancel_futures=True)
+    return results
+
+
+def _not_in_time() -> NoReturn:
+    raise sdk.out_of_time()
 
 
 def is_expired(request: Request, settings: Settings, now: datetime) -> bool:

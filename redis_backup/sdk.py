@@ -9,7 +9,9 @@ exception is never passed on: only code, message and request ID of an API's own 
 from __future__ import annotations
 
 import functools
+import json
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -33,7 +35,7 @@ def silence() -> None:
 def config(credentials: Credentials, region: str, endpoint: str | None, connections: int) -> Any:
     """An `alibabacloud_tea_openapi` Config. `endpoint`: host or URL, None for the SDK's own."""
     silence()
-    _load_certificates_once()
+    _adjust_adapters()
     scheme, _, host = endpoint.rpartition("://") if endpoint else ("", "", None)
     return lean.load("alibabacloud_tea_openapi.utils_models").Config(
         access_key_id=credentials.access_key_id,
@@ -47,12 +49,25 @@ def config(credentials: Credentials, region: str, endpoint: str | None, connecti
     )
 
 
-@functools.cache
-def _load_certificates_once() -> None:
-    """Let new connections trust what their adapter's TLS context trusts already.
+_answer = threading.local()  # the HTTP status of this thread's last answer, which the SDKs lose where it is no JSON
 
-    urllib3 loads the bundle of certificates into that one context again for each connection: 20 ms of work, so that 32
-    connections cost more than half a second. Where the SDK makes its adapters otherwise, this does nothing.
+
+def _noting_status(send: Callable[..., T]) -> Callable[..., T]:
+    def noting(*args: Any, **kwargs: Any) -> T:
+        response = send(*args, **kwargs)
+        _answer.status = getattr(response, "status_code", 0)
+        return response
+
+    return noting
+
+
+@functools.cache
+def _adjust_adapters() -> None:
+    """Let the SDK's connections note the status of answers, and load certificates once.
+
+    urllib3 loads the bundle of certificates into an adapter's TLS context, which trusts them already, again for each
+    connection: 20 ms of work, so that 32 connections cost more than half a second. Where the SDK makes its adapters
+    otherwise, this does nothing.
     """
     core = lean.load("darabonba.core")
     make = getattr(core.DaraCore, "get_adapter", None)
@@ -70,6 +85,7 @@ def _load_certificates_once() -> None:
 
         if context is not None and load:
             context.load_verify_locations = load_once
+        adapter.send = _noting_status(adapter.send)
         return adapter
 
     if make:
@@ -105,6 +121,8 @@ def fc2_client(credentials: Credentials, endpoint: str, timeout: float) -> Any:
     fc2 = lean.load("fc2.client")
     silence()
     fc2.retries = 0  # its own take 30 s, whatever time there is
+    if fc2.requestWithTry.__module__ == fc2.__name__:
+        fc2.requestWithTry = _noting_status(fc2.requestWithTry)
     return fc2.Client(
         endpoint=endpoint,
         accessKeyID=credentials.access_key_id,
@@ -134,6 +152,7 @@ def call(
         connect_timeout=int(1000 * min(CONNECT_TIMEOUT, remaining)),
         read_timeout=int(1000 * min(read_timeout, remaining)),
     )
+    _answer.status = 0
     try:
         return operation(options)
     except Exception as error:  # noqa: BLE001 - the SDK lets TypeError and others out for answers it does not expect
@@ -161,9 +180,9 @@ def _translate(error: Exception, action: str, resource: str, secrets: tuple[str,
     """What tea-openapi 0.4.6 raises for an answer has `code` and `data`, FcError `err_code`; others carry no answer."""
     answer, code = getattr(error, "data", None), getattr(error, "code", None)
     if hasattr(error, "err_code"):
-        answer, code = {"RequestId": getattr(error, "request_id", None)}, str(error.err_code or "None")
+        answer, code = _fc2_answer(error), str(error.err_code or "None")
     if not isinstance(answer, dict) or not code:
-        return ApiError(_no_answer(error, action))
+        return ApiError(_no_answer(error, action, _answer.status), status=_answer.status)
     code = "" if code == "None" else str(code)
     hint = getattr(error, "retry_after", None)  # the header x-acs-retry-after, in milliseconds
     status = int(getattr(error, "status_code", None) or 0)
@@ -180,10 +199,21 @@ def _translate(error: Exception, action: str, resource: str, secrets: tuple[str,
     return ApiError(problem, retry_after=hint / 1000 if isinstance(hint, (int, float)) else None, status=status)
 
 
-def _no_answer(error: Exception, action: str) -> Problem:
+def _fc2_answer(error: Any) -> dict[str, Any]:
+    try:
+        answer = json.loads(error.message)
+    except (TypeError, ValueError):
+        answer = {}
+    message = answer.get("ErrorMessage") if isinstance(answer, dict) else None
+    return {"Message": message or "", "RequestId": error.request_id}
+
+
+def _no_answer(error: Exception, action: str, status: int) -> Problem:
     """The texts of these exceptions hold URLs; so only what kind of failure it was is told."""
     text = str(error)
-    if "timed out" in text or "timeout" in text.lower():
+    if status:
+        what = f"gave an answer that could not be read (HTTP {status})"
+    elif "timed out" in text or "timeout" in text.lower():
         what = "did not answer in time"
     elif "resolve" in text or "Name or service" in text:
         what = "could not be found: its host name has no address"
@@ -192,7 +222,7 @@ def _no_answer(error: Exception, action: str) -> Problem:
     elif "onnection" in text or "reset" in text:
         what = "broke the connection"
     else:
-        what = "gave an answer that could not be read"
+        what = "did not give an answer"
     return Problem(
         "NoAnswer",
         f"{action.rpartition(':')[2]}: the API {what}",

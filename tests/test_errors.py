@@ -72,13 +72,13 @@ def test_a_hint_says_what_to_do(code: str, denied: dict | None, hint: str | None
     ("kind", "message"),
     [
         ("reset", "DescribeBackupTasks: the API broke the connection"),
-        ("page502", "DescribeBackupTasks: the API gave an answer that could not be read"),
+        ("page502", "DescribeBackupTasks: the API gave an answer that could not be read (HTTP 502)"),
         ("5xx", "A simulated fault."),
     ],
 )
 def test_what_kind_of_failure_it_was_is_told(make_cloud, kind: str, message: str) -> None:
     cloud = make_cloud()
-    cloud.faults.plan("DescribeBackupTasks", [Fault(kind)] * 6)
+    cloud.faults.plan("DescribeBackupTasks", [Fault(kind)] * 8)
     error = cloud.invoke({"instance_ids": "r-1"}).result["instances"][0]["error"]
     assert (error["kind"], error["message"]) == ("unknown", message)
 

@@ -198,7 +198,7 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {  # the clock at the event's a
     ),
     "console-template.json": (
         "2026-11-24T02:00:00Z",
-        {"answer": "InvalidRequest", "trigger": "manual", "at first": {}, "in the end": {}},
+        {"answer": "InvalidRequest", "trigger": "manual", "trigger_id": REQUEST_ID, "at first": {}, "in the end": {}},
     ),
 }
 

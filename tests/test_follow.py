@@ -129,7 +129,7 @@ def test_a_dry_run_is_not_followed(make_cloud) -> None:
     request = json.dumps({"instance_ids": "r-1", "dry_run": True})
     timer = {"triggerTime": "2026-11-24T02:00:00Z", "triggerName": "audit", "payload": request}
     assert cloud.invoke(timer).result["counts"] == {"running": 1}
-    cloud.faults.plan("DescribeBackupTasks", [Fault("reset")] * 6)
+    cloud.faults.plan("DescribeBackupTasks", [Fault("reset")] * 8)
     assert "a dry run is not followed" in cloud.invoke(timer).error["errorMessage"]
     assert queued(cloud) == []
 

@@ -70,6 +70,6 @@ def test_another_method_is_405_with_a_hint(make_cloud, method: str) -> None:
 
 def test_tags_that_cannot_be_looked_up_are_502(make_cloud) -> None:
     cloud = make_cloud()
-    cloud.faults.plan("DescribeInstances", [Fault("reset")] * 6)
+    cloud.faults.plan("DescribeInstances", [Fault("reset")] * 8)
     status, answer = post(cloud, {"tags": {"a": "b"}})
     assert (status, answer["error"]["type"]) == (502, "NoAnswer")

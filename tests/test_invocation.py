@@ -30,7 +30,7 @@ def test_the_contexts_credentials_come_before_those_of_the_environment() -> None
         "1-6b04efa0-00", "cn-hangzhou", "123", "f", "s", "v1", Credentials("id", "secret", "token"), 1000.0, 120.0
     )
     assert "secret" not in repr(invocation)
-    assert (invocation.stop_work_at, invocation.stop_sending_at) == (1105.0, 1118.0)
+    assert (invocation.stop_work_at, invocation.stop_sending_at) == (1105.0, 1117.0)
 
 
 def test_what_a_bare_context_lacks_comes_from_the_environment() -> None:

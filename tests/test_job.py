@@ -14,7 +14,7 @@ from redis_backup.states import Outcome, State
 
 SINCE = datetime(2026, 11, 24, 2, 0, 0, 700_000, tzinfo=timezone.utc)
 RUNNING, SUCCEEDED, FAILED = JobStatus.RUNNING, JobStatus.SUCCEEDED, JobStatus.FAILED
-SINGLE, CLUSTER, CLOUD_NATIVE = Architecture(), Architecture(shards=2), Architecture(is_cloud_native=True, shards=2)
+SINGLE, CLUSTER, CLOUD_NATIVE = Architecture(), Architecture(True, shards=2), Architecture(True, True, shards=2)
 
 
 def at(seconds: int) -> datetime:
@@ -35,15 +35,17 @@ def verdict(
     architecture: Architecture = SINGLE,
     now: int = 10_000,
     attempts: int = 2,
+    suspects: tuple[str, ...] = (),
 ) -> tuple:
     seen = judge(
-        group(jobs, known),
+        group(jobs, architecture, known),
         Known(known, None if since_known is None else at(since_known)),
         architecture=architecture,
         now=at(now),
         begun_since=at(-max_age),
         since=SINCE,
         max_attempts=attempts,
+        suspects=frozenset(suspects),
     )
     if isinstance(seen, Start):
         return ("start", seen.after, seen.failed_ids)
@@ -117,6 +119,64 @@ TABLE = {
         verdict(job(FAILED, 1, 1), job(FAILED, 1, 1, "2", "r-a-db-1"), job(RUNNING, 1, None, "3")),
         ("running", "3", "adopted", 2),
     ),
+    "shards without nodes, one of which runs": (
+        verdict(job(SUCCEEDED, 3, 9, "1", ""), job(RUNNING, 3, None, "2", ""), architecture=CLUSTER),
+        ("running", "1,2", "adopted", 1),
+    ),
+    "shards without nodes, one of which failed": (
+        verdict(job(SUCCEEDED, 3, 9, "1", ""), job(FAILED, 3, 20, "2", ""), architecture=CLUSTER),
+        ("start", 1, ("1", "2")),
+    ),
+    "shards without nodes, one of which may not be listed yet": (
+        verdict(job(SUCCEEDED, 3, 9, "1", ""), architecture=CLUSTER, now=60),
+        ("running", "1", "adopted", 1),
+    ),
+    "shards without nodes, known and all listed": (
+        verdict(
+            job(SUCCEEDED, 3, 9, "1", ""),
+            job(SUCCEEDED, 3, 9, "2", ""),
+            architecture=CLUSTER,
+            now=10,
+            known=("1", "2"),
+        ),
+        ("succeeded", "1,2", "own", 1),
+    ),
+    "two attempts of an instance without nodes": (
+        verdict(job(FAILED, 1, 5, "1", ""), job(SUCCEEDED, 5, 9, "2", "")),
+        ("succeeded", "2", "adopted", 2),
+    ),
+    "shards under a single ID, one of which may not be listed yet": (
+        verdict(job(SUCCEEDED, 3, 9), architecture=CLUSTER, now=60, known=("1",)),
+        ("running", "1", "own", 1),
+    ),
+    "a task that is listed for ever, by another name of its node": (
+        verdict(job(RUNNING, -9000, None, "0", "777"), job(SUCCEEDED, 3, 9)),
+        ("succeeded", "1", "adopted", 1),
+    ),
+    "a task that is listed for ever, without a node": (
+        verdict(job(RUNNING, -9000, None, "0", ""), job(SUCCEEDED, 3, 9, "1", ""), architecture=CLUSTER),
+        ("succeeded", "1", "adopted", 1),
+    ),
+    "a known one that says no start": (
+        verdict(Job(RUNNING, None, job_id="1"), known=("1",)),
+        ("running", "1", "own", 1),
+    ),
+    "a known one that ended and says no start": (
+        verdict(Job(SUCCEEDED, None, job_id="1"), known=("1",)),
+        ("succeeded", "1", "own", 1),
+    ),
+    "one that came up after a lost answer, by a clock that is behind": (
+        verdict(job(RUNNING, -3), suspects=("1",)),
+        ("running", "1", "adopted", 1),
+    ),
+    "an automatic one that came up after a lost answer": (
+        verdict(job(RUNNING, -3, is_manual=False), suspects=("1",)),
+        NOTHING,
+    ),
+    "a cloud-native cluster's known job, by a clock that is behind": (
+        verdict(job(SUCCEEDED, -4, 9, "", "", cluster_backup_id="cb-1"), architecture=CLOUD_NATIVE, known=("7",)),
+        ("succeeded", "7", "own", 1),
+    ),
     "a cloud-native cluster's success": (
         verdict(job(SUCCEEDED, 3, 9, "", "", cluster_backup_id="cb-1"), architecture=CLOUD_NATIVE),
         ("succeeded", "", "adopted", 1),
@@ -159,11 +219,11 @@ def test_looking_shows(case: str) -> None:
 def test_a_success_tells_size_and_duration_and_a_running_one_its_progress() -> None:
     both = (job(SUCCEEDED, 3, 9, size=10), job(SUCCEEDED, 4, 20, "2", "r-a-db-1", size=5))
     options = {"architecture": SINGLE, "now": at(99), "begun_since": at(0), "since": SINCE, "max_attempts": 2}
-    assert judge(group(both), Known(("1", "2")), **options) == Outcome(
+    assert judge(group(both, SINGLE), Known(("1", "2")), **options) == Outcome(
         State.SUCCEEDED, ("1", "2"), attempts=1, backup_size=15, duration_seconds=17
     )
     running = [job(RUNNING, 3, None, progress=40), job(RUNNING, 3, None, "2", "r-a-db-1", progress=20)]
-    assert judge(group(running), Known(), **options) == Outcome(State.RUNNING, ("1", "2"), True, 1, progress=20)
+    assert judge(group(running, SINGLE), Known(), **options) == Outcome(State.RUNNING, ("1", "2"), True, 1, progress=20)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +234,7 @@ def test_a_success_tells_size_and_duration_and_a_running_one_its_progress() -> N
         (job(RUNNING, 1, None, "1", "r-a-db-1"), job(SUCCEEDED, 1, 9), True),  # another shard under the same ID
         (job(RUNNING, 1, None, "1", "r-a"), job(SUCCEEDED, 1, 9), False),  # tasks that do not name nodes
         (job(RUNNING, 1, None, "1", ""), job(FAILED, 1, 9), False),
+        (job(RUNNING, 1), job(FAILED, 1, 9, "1", "r-a"), False),
     ],
 )
 def test_a_tasks_end_is_its_entry_in_the_list_of_sets(task: Job, entry: Job, runs: bool) -> None:
@@ -207,3 +268,9 @@ def test_no_job_id_is_lost_or_made_up(numbers: list[int], wrapping: str) -> None
 @given(st.text())
 def test_job_ids_of_any_text_hold_no_separator(text: str) -> None:
     assert all(part and not set(part) & set(" ,\"'") for part in split_job_ids(text))
+
+
+def test_what_is_known_goes_along_with_the_next_request() -> None:
+    for known in (Known(), Known(("1", "2")), Known(("1", MARK + "cb"), at(0))):
+        assert Known.of(known.jobs) == known
+    assert Known.of(["1", "begun:x"]) == Known(("1",))

@@ -66,13 +66,24 @@ def test_a_timers_request_is_its_payload(payload: Any) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [ASK, json.dumps(ASK), b64(ASK), json.dumps(json.dumps(ASK)), ["r-a"], "r-a", {**ASK, "name": "own", "scope": 100}],
+    [
+        ASK,
+        json.dumps(ASK),
+        b64(ASK),
+        b64(ASK)[:20] + "\n" + b64(ASK)[20:],
+        json.dumps(json.dumps(ASK)),
+        ["r-a"],
+        "r-a",
+        {**ASK, "name": "own", "scope": 100},
+    ],
 )
 def test_a_cloud_events_request_is_its_data_in_any_form(data: Any) -> None:
     assert read(cloud_event(data)) == [EVENTBRIDGE]
 
 
-@pytest.mark.parametrize("data", [None, {}, {"name": "x"}, "some text", 5, True])
+@pytest.mark.parametrize(
+    "data", [None, {}, {"name": "x"}, "some text", 5, True, "", [], {"instance_ids": []}, {"instance_id": ""}]
+)
 def test_a_cloud_event_that_names_none_means_the_instance_of_its_subject(data: Any) -> None:
     assert read(cloud_event(data, subject=ARN)) == [EVENTBRIDGE]
 
@@ -198,7 +209,7 @@ FAULTS = [
         ["the timer payload names no instance"],
     ),
     (cloud_event({"name": "x"}, subject="acs:oss:x"), ["the CloudEvent data names no instance"]),
-    ({"key1": "v", "key2": "v"}, ["key1 is no field of a request: those are instance_ids, tags", "key2 is no field"]),
+    ({"key1": "v", "key2": "v"}, ["key1, key2 are no fields of a request: those are instance_ids, tags"]),
     ({"instance_idz": ["r-a"], **ASK}, ["instance_idz is no field"]),
     ("not an id", ["the event is a text that is neither JSON nor instance IDs (9 characters)"]),
     (b"\xff\xfe\x00", ["the event is 3 bytes that are no UTF-8 text"]),
@@ -210,6 +221,13 @@ FAULTS = [
     ({**ASK, "tags": {}}, ["tags takes an object of 1 to 5 texts, not {}"]),
     ({**ASK, "tags": {"a": 1}}, ['tags takes an object of 1 to 5 texts, not {"a": 1}']),
     ({**ASK, "tags": dict.fromkeys("abcdef", "x")}, ["tags takes"]),
+    ({**ASK, "region": "cn-" + "x" * 2500}, ["region takes a region such as cn-hangzhou, not"]),
+    (
+        cloud_event("r-a, R-TYPO", subject=ARN),
+        [
+            "instance_ids takes r-…, REGION/r-… or acs",
+        ],
+    ),
     ({**ASK, "region": "Hangzhou"}, ['region takes a region such as cn-hangzhou, not "Hangzhou"']),
     ({**ASK, "since": "yesterday"}, ['since takes an RFC 3339 time such as 2026-11-24T02:00:00Z, not "yesterday"']),
     ({**ASK, "since": 5}, ["since takes an RFC 3339 time"]),
@@ -257,9 +275,21 @@ def test_all_faults_are_named_at_once(event: Any, faults: list[str]) -> None:
 
 
 def test_many_faults_are_counted() -> None:
-    with pytest.raises(InvalidRequest) as raised:
+    with pytest.raises(InvalidRequest, match="field19 and 20 more are no fields of a request"):
         read({f"field{number}": 1 for number in range(40)})
-    assert (len(raised.value.faults), raised.value.faults[-1]) == (21, "and 20 more")
+    with pytest.raises(InvalidRequest) as raised:
+        read([cloud_event({"instance_ids": "?"}) for _ in range(60)])
+    assert (len(raised.value.faults), raised.value.faults[-1]) == (51, "and 10 more")
+
+
+def test_a_very_long_wait_is_as_long_as_there_is_time() -> None:
+    assert read({**ASK, "wait_seconds": 10**300})[0].wait_seconds == 86_400
+
+
+def test_an_http_body_is_read_as_it_is() -> None:
+    body = json.dumps({"tags": {"app": "a  b"}})
+    assert read({"body": body, "requestContext": {}})[0].tags == {"app": "a  b"}
+    assert read({"body": {"tags": {"app": "x"}}, "requestContext": {}})[0].tags == {"app": "x"}
 
 
 def test_a_region_must_come_from_somewhere() -> None:
