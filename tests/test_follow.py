@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from simulator import Behaviour, Cloud, Fault, Faults, FunctionConfig, Instance, ram
+from simulator import Behaviour, Cloud, Fault, Faults, FunctionConfig, Instance, SimulatedClock, ram
 
 EVENT = {
     "id": "deploy-42",
@@ -175,6 +175,33 @@ def test_a_late_follow_up_only_looks(make_cloud) -> None:
     ]
     assert invocation.error["errorType"] == "BackupFailed"
     assert cloud.kvstore.instance("r-3").backups == []
+
+
+def test_a_dry_run_in_a_batch_does_not_keep_the_others_from_being_followed(make_cloud) -> None:
+    cloud = make_cloud(Instance("r-1"), Instance("r-2"))
+    cloud.invoke({"instance_ids": "r-1", "since": "2026-11-24T02:00:00Z"})
+    cloud.platform.queue._waiting.clear()
+    cloud.invoke([{"instance_ids": "r-1", "dry_run": True, "since": "2026-11-24T02:00:00Z"}, {"instance_ids": "r-2"}])
+    assert [payload["instance_ids"] for _, _, payload in queued(cloud)] == [["cn-hangzhou/r-2"]]
+
+
+def test_the_follow_ups_of_many_events_are_sent_side_by_side(make_cloud) -> None:
+    fleet = fleet_of(150)
+    batch = [{**EVENT, "id": f"e{each.id}", "data": {"instance_ids": each.id}} for each in fleet]
+        {**EVENT, "id": f"e{number}", "data": {"instance_ids": instance.id}} for number, instance in enumerate(fleet)
+    ]
+    cloud = make_cloud(*fleet, settings={"BACKUP_CONCURRENCY": "16"}, clock=SimulatedClock(), latency=0.1)
+    invocation = cloud.invoke(batch)
+    assert (invocation.error, len(queued(cloud))) == (None, 150)
+    assert invocation.duration < 10
+
+
+def test_a_second_attempt_of_a_cloud_native_cluster_is_not_lost_with_the_listing(make_cloud) -> None:
+    native = Instance("r-1", kind="cloud-native", outcomes=("failed", "success"), duration=50)
+    cloud = make_cloud(native, behaviour=Behaviour(listing_lag=60))
+    cloud.invoke({"instance_ids": "r-1"})
+    cloud.platform.drain()
+    assert [backup.succeeded for backup in cloud.kvstore.instance("r-1").backups] == [False, True]
 
 
 # Shards

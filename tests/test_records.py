@@ -57,6 +57,12 @@ def test_a_record_fits_its_line_is_flat_and_loses_no_job_id(
         assert all(isinstance(value, (str, int, float, bool)) for value in record.values())
 
 
+def test_a_text_of_any_length_fits() -> None:
+    problem = Problem("C" * 3000, "m" * 3000, ErrorKind.UNKNOWN, "i" * 3000, "h" * 3000)
+    request = Request(TriggerKind.TIMER, "t" * 3000, SINCE, reason="r" * 3000)
+    assert recorded(request, Outcome(State.FAILED, ("1" * 64,), error=problem))[0]["job_ids"] == "1" * 64
+
+
 def test_a_stream_that_is_not_utf_8_gets_escapes() -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", newline="\n")
     request = Request(TriggerKind.MANUAL, "x", SINCE, reason="发布")

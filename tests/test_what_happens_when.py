@@ -75,6 +75,24 @@ def test_the_api_throttles(make_cloud, operation: str, fault: Fault) -> None:
     assert (invocation.duration >= 7.0) == (fault.retry_after_ms is not None)
 
 
+def check_a_hint(make_cloud, operation: str) -> None:
+    faults = Faults()
+    faults.plan(operation, [Fault("throttle-hint", code="ServiceUnavailable", retry_after_ms=9000)])
+    invocation = make_cloud(faults=faults).invoke(TIMER)
+    assert invocation.result["counts"] == {"running": 1}
+    assert invocation.duration >= 9
+
+
+def test_the_api_is_busy_for_a_while(make_cloud) -> None:
+    for kind, times in (("throttle", 10), ("unavailable", 5)):
+        for operation in ("DescribeBackupTasks", "CreateBackup"):
+            faults = Faults()
+            faults.plan(operation, [Fault(kind)] * times)
+            assert make_cloud(faults=faults).invoke(TIMER).result["counts"] == {"running": 1}
+    check_a_hint(make_cloud, "DescribeBackups")
+    check_a_hint(make_cloud, "CreateBackup")
+
+
 def test_the_api_throttles_a_fleet(make_cloud) -> None:
     """One throttled call slows all workers, and nothing is lost: 5 of each operation a second for 30 instances."""
     fleet = [Instance(f"r-{number}") for number in range(30)]
@@ -201,6 +219,7 @@ def test_the_function_may_not_invoke_itself(make_cloud, generation: int) -> None
     cloud = make_cloud(function=function, policy=ram.allow(["kvstore:*"], ["*"]))
     invocation = cloud.invoke(TIMER)
     assert invocation.error["errorType"] == "BackupPending"
+    assert f"fc:InvokeFunction on {function.resource}: " in invocation.error["errorMessage"]
     assert f"grant fc:InvokeFunction on {function.resource} to the function's role" in invocation.error["errorMessage"]
     assert [record["event"] for record in invocation.records][-2:] == ["warning", "report"]
     manual = cloud.invoke({"instance_ids": "r-1"})
@@ -228,10 +247,12 @@ def test_the_event_is_malformed(make_cloud) -> None:
     assert cloud.calls == []
 
 
-def test_a_follow_up_comes_early(make_cloud) -> None:
-    cloud = make_cloud(faults=Faults(early_rate=1.0))
+@pytest.mark.parametrize(("seconds", "timeout", "waits"), [(60, 300, 60), (5, 10, 5), (60, 60, 43)])
+def test_a_follow_up_comes_early(make_cloud, seconds: int, timeout: float, waits: float) -> None:
+    function, settings = FunctionConfig(timeout=timeout), {"BACKUP_FOLLOW_SECONDS": str(seconds)}
+    cloud = make_cloud(faults=Faults(early_rate=1.0), function=function, settings=settings)
     assert finished(cloud) == ["backup_started", "backup_succeeded"]
-    assert [round(invocation.duration) for invocation in cloud.platform.invocations][1:] == [60]
+    assert [round(invocation.duration) for invocation in cloud.platform.invocations][1] == waits
 
 
 def test_a_follow_up_comes_twice(make_cloud) -> None:
