@@ -47,12 +47,12 @@ class Invocation:
     @property
     def stop_work_at(self) -> float:
         """When to start nothing more, so that records, follow-ups and the answer get out before the platform kills."""
-        return self.started + self.timeout - min(15.0, max(0.8, self.timeout * 0.15))
+        return self.started + self.timeout - min(15.0, max(1.0, self.timeout * 0.15))
 
     @property
     def stop_sending_at(self) -> float:
         """When to give up on follow-ups too."""
-        return self.started + self.timeout - min(3.0, max(0.4, self.timeout * 0.05))
+        return self.started + self.timeout - min(3.0, max(0.5, self.timeout * 0.05))
 
     @classmethod
     def of(cls, context: Any, environ: Mapping[str, str], clock: Clock) -> Invocation:

@@ -188,8 +188,6 @@ def test_a_dry_run_in_a_batch_does_not_keep_the_others_from_being_followed(make_
 def test_the_follow_ups_of_many_events_are_sent_side_by_side(make_cloud) -> None:
     fleet = fleet_of(150)
     batch = [{**EVENT, "id": f"e{each.id}", "data": {"instance_ids": each.id}} for each in fleet]
-        {**EVENT, "id": f"e{number}", "data": {"instance_ids": instance.id}} for number, instance in enumerate(fleet)
-    ]
     cloud = make_cloud(*fleet, settings={"BACKUP_CONCURRENCY": "16"}, clock=SimulatedClock(), latency=0.1)
     invocation = cloud.invoke(batch)
     assert (invocation.error, len(queued(cloud))) == (None, 150)
