@@ -112,8 +112,8 @@ def expire(cases: Sequence[Case], settings: Settings) -> Iterator[tuple[Case, Ou
                 "FollowUpExpired",
                 f"still {case.outcome.state.value} {settings.follow_hours:g} h after the request{last}",
                 ErrorKind.UNKNOWN,
-                hint="look at the backup jobs in the instance's console; to go on, ask again with a new `since` and "
-                "max_age_minutes back to this one",
+                hint="look at the backup jobs in the instance's console; `redis-backup … --since TIME --wait 2h` "
+                "goes on looking",
             )
             yield case, replace(case.outcome, state=State.FAILED, error=problem)
 

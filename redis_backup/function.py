@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -44,14 +45,14 @@ class Function:
         try:
             events = read_events(raw, self._invocation.request_id)
             kind = report.kind_of(events)
-            if events[0].method not in ("", "POST", "PUT"):
+            if events[0].method not in ("", "POST"):
                 fault = f"{events[0].method} is no way to ask for a backup: POST a JSON object"
                 return self._refuse(kind, events, InvalidRequest([fault]), 405)
             requests = self._read(events)
         except InvalidRequest as error:
             return self._refuse(kind, events, error, 400)
         except ApiError as error:
-            return self._unselected(kind, error)
+            return self._unselected(kind, events, error)
         cases = self._run.cases(requests)
         if len(cases) > self._settings.shard_size and not any(request.follow for request in requests):
             shards, unfollowed = self._split(requests, cases)
@@ -64,6 +65,8 @@ class Function:
     def _read(self, events: Sequence[Event]) -> list[Request]:
         now = self._now()
         requests = read_requests(events, self._invocation, self._settings, now)
+        for name in self._settings.unknown:
+            self._recorder.warning(f"{name} is no setting of this function, and was ignored: is it misspelt?")
         for event, request in zip(events, requests, strict=True):
             if event.warning:
                 self._recorder.warning(event.warning, request=request)
@@ -71,7 +74,7 @@ class Function:
         empty = [request for request in selected if not request.targets]
         if empty:
             raise InvalidRequest(
-                [f"tags {dict(request.tags)} select no instance in {request.region}" for request in empty]
+                [f"tags {json.dumps(request.tags)} select no instance in {request.region}" for request in empty]
             )
         return merge(selected, self._settings.max_instances)
 
@@ -154,20 +157,18 @@ class Function:
         return report.answer(kind, made, unfollowed)
 
     def _refuse(self, kind: TriggerKind, events: Sequence[Event], error: InvalidRequest, status: int) -> Any:
-        fields = {
-            "trigger": kind.value,
-            "trigger_id": events[0].id if events else None,
-            "error_code": "InvalidRequest",
-            "error_message": str(error),
-            "ok": False,
-        }
-        self._recorder.report("ERROR", fields)
+        self._nothing_started(kind, events, {"error_code": "InvalidRequest", "error_message": str(error)})
         return report.refusal(kind, error, status)
 
-    def _unselected(self, kind: TriggerKind, error: ApiError) -> Any:
+    def _unselected(self, kind: TriggerKind, events: Sequence[Event], error: ApiError) -> Any:
         """The tags could not be looked up, so it is not even known which instances are meant."""
-        self._recorder.report("ERROR", {"trigger": kind.value, "ok": False, **error_fields(error.problem)})
+        fields = error_fields(error.problem)
+        self._nothing_started(kind, events, {**fields, "hint": fields["hint"] or "send the event again"})
         return report.unselected(kind, error.problem)
+
+    def _nothing_started(self, kind: TriggerKind, events: Sequence[Event], fields: dict[str, Any]) -> None:
+        trigger_id = ",".join(dict.fromkeys(event.id for event in events))
+        self._recorder.report("ERROR", {"trigger": kind.value, "trigger_id": trigger_id, "ok": False, **fields})
 
     def _now(self) -> datetime:
         return timestamps.from_epoch(self._clock.time())

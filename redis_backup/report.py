@@ -142,7 +142,7 @@ def _text(report: Mapping[str, Any], unfollowed: str | None) -> str:
             summary += f"; the first {len(shown)} of {len(bad)}, all are in the log store"
             break
         shown.append(text)
-    return f"{summary}:\n[{', '.join(shown)}]"
+    return f"{summary}:\n[{', '.join(shown)}]" if shown else summary
 
 
 def _joined(texts: Any) -> str:

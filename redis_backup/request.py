@@ -119,8 +119,8 @@ def merge(requests: Iterable[Request], limit: int) -> list[Request]:
             if target.key in request.jobs:
                 jobs[target.key] = tuple(dict.fromkeys(jobs.get(target.key, ()) + request.jobs[target.key]))
     if len(owner) > limit:
-        fault = f"the request names {len(owner)} instances: at most {limit} go into one (BACKUP_MAX_INSTANCES)"
-        raise InvalidRequest([fault])
+        fault = f"the request names {len(owner)} instances: at most {limit} go into one; raise BACKUP_MAX_INSTANCES"
+        raise InvalidRequest([f"{fault} in the function's environment, or split the request"])
     merged = []
     for request in requests:
         targets = tuple(target for target in dict.fromkeys(request.targets) if owner[target.key] is request)
@@ -181,9 +181,8 @@ class _Reader:
             named = [_target(word, "") is not None for word in words]
             if self.event.strict and not any(named):
                 # Not quoted: a text that is no request can be anything, a secret too.
-                self.faults.append(
-                    f"the {self.event.place} is a text that is neither JSON nor instance IDs ({len(fields)} characters)"
-                )
+                what = _json_fault(fields) or f"neither JSON nor instance IDs ({len(fields)} characters)"
+                self.faults.append(f"the {self.event.place} is a text that is {what}")
                 return
             fields = {"instance_ids": words} if any(named) else {}
         elif isinstance(fields, list):
@@ -229,14 +228,14 @@ class _Reader:
             for word in _words(name) if isinstance(name, str) else [name]:
                 target = _target(word, self.region)
                 if target is None:
-                    wrong.append(_shown(word))
+                    wrong.append(_shown(word if isinstance(self.values.get("instance_ids"), str) else name))
                 else:
                     targets[target] = None
         if wrong:
             more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
             self.faults.append(
                 f"instance_ids takes r-…, REGION/r-… or acs:kvstore:REGION:ACCOUNT:instance/r-…, "
-                f"not {', '.join(wrong[:5])}{more}"
+                f"not {', '.join(dict.fromkeys(wrong[:5]))}{more}"
             )
         if not self.region and ("tags" in self.values or any(not target.region for target in targets)):
             self.faults.append("region is missing, and the runtime names none: it takes a region such as cn-hangzhou")
@@ -309,6 +308,15 @@ def _line(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
     return " ".join(value.encode("utf-8", "replace").decode().split())
+
+
+def _json_fault(text: str) -> str | None:
+    """Where a text that was to be JSON is none; None for one that was not."""
+    try:
+        json.loads(text if text.lstrip()[:1] in ("{", "[") else "0")
+    except json.JSONDecodeError as error:
+        return f"no valid JSON (line {error.lineno}, column {error.colno}: {error.msg})"
+    return None
 
 
 def _shown(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -21,7 +21,10 @@ def is_retention(days: int) -> bool:
 
 @dataclass(frozen=True)
 class Settings:
-    """See the contract of each in docs/reference.md. Durations are in the unit that the name says."""
+    """See the contract of each in docs/reference.md. Durations are in the unit that the name says.
+
+    `unknown`: other variables that begin with BACKUP_, perhaps misspelt.
+    """
 
     concurrency: int = 16
     retention_days: int | None = None
@@ -33,6 +36,7 @@ class Settings:
     shard_size: int = 200
     endpoint: str | None = None
     fc_endpoint: str = "{account}.{region}.fc.aliyuncs.com"
+    unknown: tuple[str, ...] = ()
 
     def allows(self, key: str) -> bool:
         """Whether `REGION/INSTANCE_ID` may be backed up."""
@@ -42,8 +46,10 @@ class Settings:
     def of(cls, environ: Mapping[str, str]) -> Settings:
         """Read the BACKUP_* variables. An empty one counts as unset. Raise InvalidSetting naming every bad one."""
         faults: list[str] = []
+        known = set()
 
         def read(name: str, default: T, convert: Callable[[str], T], takes: str) -> T:
+            known.add(name)
             text = environ.get(name, "").strip()
             if name not in environ or (not text and name != "BACKUP_ALLOW"):
                 return default
@@ -67,9 +73,10 @@ class Settings:
                 "BACKUP_FC_ENDPOINT", cls.fc_endpoint, _endpoint, "a host or URL; {account} and {region} are filled in"
             ),
         )
+        unknown = sorted(name for name in environ if name.startswith("BACKUP_") and name not in known)
         if faults:
             raise InvalidSetting("; ".join(faults) + ". Correct the function's environment; nothing was started")
-        return settings
+        return replace(settings, unknown=tuple(unknown))
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:

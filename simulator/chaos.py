@@ -140,7 +140,7 @@ def _check(cloud: Cloud, result: Round, since: float, lag: float) -> None:
         if [each for each in platform.invocations if each.request_id == letter.request_id][-1].killed
     }
     counts["invocations"] += len(platform.invocations)
-    counts["calls"] += len(cloud.calls)
+    counts["calls"] += sum(1 for call in cloud.calls if call.operation)  # and not those of a dead invocation
     counts["faults"] += sum(1 for call in cloud.calls if call.fault)
     counts["dead letters"] += len(platform.queue.dead_letters)
     counts["compute seconds"] += int(sum(invocation.duration for invocation in platform.invocations))

@@ -39,7 +39,7 @@ def console(*, picture: bool = False) -> Console:
     `picture`: keep what is printed, in colours, for `export_svg`.
     """
     if picture:
-        return Console(record=True, highlight=False, width=128, force_terminal=True, color_system="truecolor")
+        return Console(record=True, highlight=False, width=168, force_terminal=True, color_system="truecolor")
     plain = bool(os.environ.get("NO_COLOR"))  # rich alone would leave bold and dim
     width = None if sys.stdout.isatty() else PIPE_WIDTH
     system = None if plain else "auto"
@@ -114,7 +114,7 @@ def failure(invocation: Invocation) -> Text | None:
     if not invocation.error:
         return None
     error = invocation.error
-    first = str(error["errorMessage"]).splitlines()[0] if error["errorMessage"] else ""
+    first = str(error["errorMessage"]).splitlines()[0].rstrip(":") if error["errorMessage"] else ""
     text = Text(f"{_clock_text(invocation.started + invocation.duration)}  ")
     text.append(f"{'invocation':<12}", style="magenta")
     return text.append(f"{error['errorType']}: {first}" + (" (retry)" if invocation.attempt else ""))

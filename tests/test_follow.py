@@ -278,7 +278,7 @@ def test_tags_select_redis_and_tair_page_by_page_and_join_the_named(make_cloud) 
 def test_tags_that_select_nothing_are_an_error_that_says_so(make_cloud) -> None:
     error = make_cloud().invoke({"tags": {"env": "prod"}}).error
     assert error["errorType"] == "InvalidRequest"
-    assert "tags {'env': 'prod'} select no instance in cn-hangzhou" in error["errorMessage"]
+    assert 'tags {"env": "prod"} select no instance in cn-hangzhou' in error["errorMessage"]
 
 
 @pytest.mark.parametrize(("fault", "error_type"), [("reset", "BackupPending"), (None, "BackupFailed")])
@@ -290,6 +290,8 @@ def test_tags_that_cannot_be_looked_up_start_nothing(make_cloud, fault: str | No
     assert error["errorType"] == error_type
     assert "nothing was started, since the tags could not be looked up" in error["errorMessage"]
     assert cloud.kvstore.instance("r-1").backups == []
+    last = cloud.logs.records[-1]
+    assert (last["event"], last["trigger"], "trigger_id" in last, "hint" in last) == ("report", "manual", True, True)
 
 
 def test_an_adopted_cloud_native_backup_is_not_lost_with_the_listing(make_cloud) -> None:

@@ -130,7 +130,9 @@ def test_a_real_request_is_not_replaced_by_a_later_dry_run() -> None:
 
 
 def test_more_instances_than_allowed_are_refused() -> None:
-    with pytest.raises(InvalidRequest, match=r"names 3 instances: at most 2 go into one \(BACKUP_MAX_INSTANCES\)"):
+    with pytest.raises(
+        InvalidRequest, match=r"names 3 instances: at most 2 go into one; raise BACKUP_MAX_INSTANCES in"
+    ):
         merge(read(["r-a", "r-b", "r-c"]), 2)
 
 
@@ -212,6 +214,8 @@ FAULTS = [
     ({"key1": "v", "key2": "v"}, ["key1, key2 are no fields of a request: those are instance_ids, tags"]),
     ({"instance_idz": ["r-a"], **ASK}, ["instance_idz is no field"]),
     ("not an id", ["the event is a text that is neither JSON nor instance IDs (9 characters)"]),
+    ('{"instance_ids": ["r-a"]', ["the event is a text that is no valid JSON (line 1, column 25: Expecting"]),
+    ({"instance_ids": ["r-a", "bad id"]}, ['not "bad id"']),
     (b"\xff\xfe\x00", ["the event is 3 bytes that are no UTF-8 text"]),
     ("17", ["the event is a number: it takes a JSON object or instance IDs"]),
     ("true", ["the event is true or false: it takes"]),

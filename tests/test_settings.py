@@ -76,6 +76,15 @@ def test_all_bad_values_are_named_at_once_at_the_first_invocation(make_cloud) ->
     assert cloud.calls == []
 
 
+def test_a_misspelt_variable_is_warned_of(make_cloud) -> None:
+    cloud: Cloud = make_cloud(settings={"BACKUP_FOLOW_SECONDS": "0"})
+    first = cloud.invoke({"instance_ids": "r-1"}).records[0]
+    assert (first["event"], first["error_message"]) == (
+        "warning",
+        "BACKUP_FOLOW_SECONDS is no setting of this function, and was ignored: is it misspelt?",
+    )
+
+
 @pytest.mark.parametrize(
     ("allow", "state"),
     [("*", "running"), ("cn-hangzhou/r-*", "running"), ("cn-beijing/*", "failed"), ("*/r-2,*/r-1", "running")],

@@ -235,7 +235,7 @@ def test_a_backup_never_ends(make_cloud) -> None:
     final = next(record for record in cloud.logs.records if record.get("event") == "backup_failed")
     assert (final["error_code"], final["job_ids"], final["error_kind"]) == ("FollowUpExpired", "10000", "unknown")
     started = next(record for record in cloud.logs.records if record.get("event") == "backup_started")
-    assert started["time"][11:16], final["time"][11:16] == ("02:00", "03:00")
+    assert (started["time"][11:16], final["time"][11:16]) == ("02:00", "03:00")
 
 
 def test_the_event_is_malformed(make_cloud) -> None:

@@ -60,7 +60,7 @@ def of_call(error: ApiError, name: FunctionName) -> CommandError | Unanswered:
             "check --service and --region; a function of FC 3.0 has no service, so leave --service out for it",
         )
     if matches(code, ("FunctionNotFound",)):
-        service = "check --service" if name.service else "a function of FC 2.0 is found by --service alone"
+        service = "check --service" if name.service else "a function of FC 2.0 needs --service as well"
         return RefusedError(
             f"there is no function {name.function} in {name.region}", f"check --function and --region; {service}"
         )

@@ -79,7 +79,11 @@ class Session:
         if wait is None:
             self._say(self._out, "What is not over goes on by itself. To wait for it:", f"{self._again()} --wait 30m")
             return 0
-        self._say(sys.stderr, "Time ran out; the backups go on. To join them again:", self._again())
+        if not report.counts:
+            what = "Time ran out and the function never answered: whether a backup has begun is not known. To find out:"
+        else:
+            what = "Time ran out; what has begun goes on. To join it again:"
+        self._say(sys.stderr, what, self._again())
         return TIME_RAN_OUT
 
     def _request(self) -> Request:

@@ -26,7 +26,8 @@ SPEED = 60.0
 def demo(svg: str | None) -> None:
     """Show a timer's event being backed up on a fleet of five, then a pipeline waiting for its backup.
 
-    Time runs 60 times as fast. The same by hand: `run events/timer.json`, and `serve` with `redis-backup` beside it.
+    Time runs 60 times as fast. The same by hand: `run events/timer.json` (with the platform's retries), and
+    `serve` with `redis-backup` beside it.
     """
     from simulator import console
 
@@ -41,7 +42,7 @@ def demo(svg: str | None) -> None:
         rows = console.standings(cloud.logs.records)
     out.print("\n   Where each instance ended up:\n")
     out.print(console.table(rows))
-    out.print("\n[bold]2. A pipeline waits[/bold] for the backup of the database that it is about to change:\n")
+    out.print("\n[bold]2. A pipeline waits[/bold] for the backup of what it is about to change (another cloud):\n")
     command = ["r-bp1zxszhcgatnx01", "--function", "redis-backup", "--region", "cn-hangzhou", "--wait", "10m"]
     out.print(f"   $ redis-backup {' '.join(command)}\n")
     fleet = Fleet([Instance("r-bp1zxszhcgatnx01", name="orders", duration=300)])

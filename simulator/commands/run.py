@@ -23,12 +23,12 @@ def run(event: BinaryIO, at: str | None, follow: bool, verbose: bool, **options:
     """Send the event in EVENT_FILE (`-`: standard input) through the function.
 
     Shows each record as it reaches the log store and, when all that followed is over, where each instance ended up.
-    The exit status is 0 when every instance has its backup, else 1.
+    The exit status is 0 when every instance has its backup (or, in a dry run, was looked at), else 1.
 
     \b
     Examples:
       python -m simulator run events/timer.json
-      python -m simulator run events/eventbridge.json --faults 0.3 --seed 7 --logstore logs.jsonl
+      python -m simulator run events/eventbridge-predeploy.json --faults 0.3 --seed 7 --logstore logs.jsonl
       echo '{"instance_ids": "r-bp1zxszhcgatnx01"}' | python -m simulator run -
     """
     from simulator import console

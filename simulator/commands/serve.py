@@ -40,6 +40,10 @@ def serve(port: int, tls: tuple[str, str] | None, calls: bool, verbose: bool, **
     for name, value in cloud.environ().items():
         click.echo(f"export {name}={shlex.quote(value)}")
     click.echo(f"# {len(cloud.fleet)} instances at {cloud.endpoint}, Ctrl-C ends it")
+    if options["speed"] > 1:
+        click.echo(
+            "# Its clock runs ahead, so a later redis-backup adopts an earlier one's backup: --speed 1 avoids that."
+        )
 
     def show(text: Any) -> None:
         if text is not None:

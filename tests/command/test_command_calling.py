@@ -87,7 +87,7 @@ def test_an_answer_that_is_no_report(handler: Any, kind: type[Exception], text: 
             3,
             FunctionName("cn-hangzhou", "1", "other"),
             "there is no function other in cn-hangzhou",
-            "check --function and --region; a function of FC 2.0 is found by --service alone",
+            "check --function and --region; a function of FC 2.0 needs --service as well",
         ),
         (
             2,

@@ -63,7 +63,7 @@ def test_time_that_runs_out_is_3_and_another_run_joins_the_same_backup() -> None
         ended = pipeline.run("r-a", "--wait", "100s")
         assert ended.code == 3
         assert without_times(ended.err) == [
-            "Time ran out; the backups go on. To join them again:",
+            "Time ran out; what has begun goes on. To join it again:",
             "  python -m redis_backup r-a --wait 100s --function redis-backup --region cn-hangzhou --since T",
         ]
         since = re.findall(TIME, ended.err)[-1]
@@ -197,7 +197,8 @@ def test_a_request_that_the_function_refuses_is_2_with_its_text() -> None:
         ended = pipeline.run("r-a", "r-b", "--json")
         assert ended.code == 2
         assert ended.err.splitlines()[-1] == (
-            "Error: the request names 2 instances: at most 1 go into one (BACKUP_MAX_INSTANCES). Nothing was started."
+            "Error: the request names 2 instances: at most 1 go into one; raise BACKUP_MAX_INSTANCES in the function's "
+            "environment, or split the request. Nothing was started."
         )
         assert json.loads(ended.out)["error"]["message"] in ended.err
 

@@ -70,7 +70,7 @@ def test_help_has_examples(arguments):
 def test_run_follows_a_timer_to_its_end_and_keeps_the_logs(tmp_path):
     event, logs = tmp_path / "timer.json", str(tmp_path / "logs.jsonl")
     event.write_text(json.dumps(TIMER))
-    done = simulator("run", str(event), "--speed", "600", "--logstore", logs)
+    done = simulator("run", str(event), "--speed", "600", "--timeout", "3600", "--logstore", logs)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
@@ -86,7 +86,7 @@ def test_run_follows_a_timer_to_its_end_and_keeps_the_logs(tmp_path):
 
 
 def test_run_fails_when_an_instance_has_no_backup():
-    done = simulator("run", "-", "--speed", "600", stdin='{"instance_ids": "r-bp1notyours00001"}')
+    done = simulator("run", "-", "--speed", "600", "--timeout", "3600", stdin='{"instance_ids": "r-bp1notyours00001"}')
     assert done.returncode == 1
     assert "kvstore:" in done.stdout
 
@@ -134,6 +134,7 @@ def test_serve_prints_what_another_client_needs():
             check=False,
         )
         assert done.stdout == "10000,10001\n", done.stderr
+        assert process.stdout.readline().startswith("# Its clock runs ahead")
         assert process.stdout.readline() == "    API CreateBackup r-bp1cluster2shards 200\n"
     finally:
         process.send_signal(signal.SIGINT)
