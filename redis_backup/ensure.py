@@ -41,7 +41,7 @@ class Case:
 
     `known`: the jobs that are this request's; `adopted`: those were not started by it; `listed`: tokens of the jobs
     that the last look showed; `before`: those before the first CreateBackup whose answer was lost; `recorded`: the
-    last outcome that went to the log store.
+    last outcome that went to the log store; `told`: the job IDs of failed attempts that did.
     """
 
     request: Request
@@ -53,6 +53,7 @@ class Case:
     listed: frozenset[str] = frozenset()
     before: frozenset[str] | None = None
     recorded: Outcome | None = None
+    told: frozenset[str] | None = None
 
 
 class Ensurer:
@@ -67,7 +68,7 @@ class Ensurer:
         deadline: Deadline,
         max_attempts: int,
         record: Callable[[Case, Outcome], None],
-        failed_attempt: Callable[[Case, Start], None],
+        failed_attempt: Callable[[Case, tuple[str, ...], int], None],
     ) -> None:
         self._clock, self._deadline, self._max_attempts = clock, deadline, max_attempts
         self._record, self._failed_attempt = record, failed_attempt
@@ -93,7 +94,7 @@ class Ensurer:
             if problem and (problem.kind is ErrorKind.BUSY or unanswered >= self._max_attempts or attempt >= _ATTEMPTS):
                 return Outcome(State.PENDING, attempts=seen.after, error=problem)
             if seen.after:
-                self._failed_attempt(case, seen)
+                self._failed_attempt(case, seen.failed_ids, seen.after)
             called, began = self._clock.monotonic(), timestamps.from_epoch(self._clock.time())
             try:
                 job_ids = kvstore.create_backup(case.target.instance_id, case.request.retention_days)

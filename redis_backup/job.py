@@ -226,13 +226,13 @@ def judge(
     attempts, failed_ids = len(failed), tuple(job_id for backup in failed for job_id in backup.ids)
     for backup in backups:
         if status_of(backup) is JobStatus.SUCCEEDED and began(backup, begun_since) and not (backup in own and missing):
-            return _outcome(State.SUCCEEDED, backup, known, backup in own, attempts, began(backup, since))
+            return _outcome(State.SUCCEEDED, backup, known, backup in own, attempts + began(backup, since), failed_ids)
     for backup in backups:
         if status_of(backup) is JobStatus.RUNNING and (backup in own or began(backup, begun_since)) and not missing:
-            return _outcome(State.RUNNING, backup, known, backup in own, attempts, began(backup, since))
+            return _outcome(State.RUNNING, backup, known, backup in own, attempts + began(backup, since), failed_ids)
     if missing:
         ids = tuple(job_id for job_id in known.ids if job_id not in failed_ids)
-        return Outcome(State.RUNNING, real_ids(ids), attempts=attempts + 1)
+        return Outcome(State.RUNNING, real_ids(ids), attempts=attempts + 1, failed_ids=failed_ids)
     if attempts >= max_attempts:
         problem = Problem(
             "BackupJobFailed",
@@ -244,7 +244,9 @@ def judge(
     return Start(attempts, failed_ids)
 
 
-def _outcome(state: State, backup: Backup, known: Known, is_own: bool, failed: int, is_attempt: bool) -> Outcome:
+def _outcome(
+    state: State, backup: Backup, known: Known, is_own: bool, attempts: int, failed_ids: tuple[str, ...]
+) -> Outcome:
     ids = backup.ids
     if is_own and (not ids or set(ids) <= set(known.ids)):  # in CreateBackup's order
         ids = tuple(job_id for job_id in real_ids(known.ids) if job_id in ids or not ids)
@@ -256,10 +258,11 @@ def _outcome(state: State, backup: Backup, known: Known, is_own: bool, failed: i
         state,
         ids,
         adopted=not is_own,
-        attempts=failed + is_attempt,
+        attempts=attempts,
         progress=min(progress) if progress and not done else None,
         backup_size=sum(sizes) if sizes and done else None,
         duration_seconds=seconds if done and backup.start and backup.end != _FOREVER else None,
+        failed_ids=failed_ids,
     )
 
 

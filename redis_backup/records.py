@@ -65,9 +65,9 @@ class Recorder:
         )
 
     def failed_attempt(self, request: Request, target: Target, job_ids: tuple[str, ...], attempts: int) -> None:
-        """Backups of a request have failed, and another is about to be started."""
+        """Backups of a request have failed, and another is about to be started, or was."""
         record = {"region": target.region, "instance_id": target.instance_id, "attempts": attempts}
-        message = "backups of this request failed; another is started"
+        message = "backups of this request failed before this one"
         for ids in _chunks(job_ids) or [None]:
             fields = {**record, "job_ids": ids, "error_code": "BackupJobFailed", "error_message": message}
             self._write("WARNING", "warning", {**_story(request), **fields})

@@ -19,7 +19,7 @@ from redis_backup import sdk, timestamps
 from redis_backup.api_errors import ApiError
 from redis_backup.ensure import Case, Ensurer, unseen
 from redis_backup.invocation import Invocation
-from redis_backup.job import Known, Start, real_ids
+from redis_backup.job import Known, real_ids
 from redis_backup.kvstore import BATCH, KVStore
 from redis_backup.pace import Deadline
 from redis_backup.records import Recorder
@@ -195,8 +195,11 @@ class Run:
         """A chain that has gone on for too long only looks."""
         return not is_expired(case.request, self._settings, timestamps.from_epoch(self._clock.time()))
 
-    def _failed_attempt(self, case: Case, start: Start) -> None:
-        self._recorder.failed_attempt(case.request, case.target, start.failed_ids, start.after)
+    def _failed_attempt(self, case: Case, job_ids: tuple[str, ...], attempts: int) -> None:
+        """Put failed attempts on record, once: another invocation may have started them, and not have lived to."""
+        if case.told is None or not case.told.issuperset(job_ids):
+            case.told = frozenset(job_ids)
+            self._recorder.failed_attempt(case.request, case.target, job_ids, attempts)
 
     def _record(self, case: Case, outcome: Outcome) -> None:
         """Take an outcome, and write it down where it is a change."""
@@ -212,6 +215,8 @@ class Run:
             case.outcome = outcome
             if is_news:
                 case.recorded = outcome
+                if outcome.failed_ids:
+                    self._failed_attempt(case, outcome.failed_ids, outcome.attempts - 1)
                 self._recorder.state(case.request, case.target, outcome)
 
 

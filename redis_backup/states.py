@@ -48,7 +48,7 @@ class Outcome:
     """What is known of one instance. `progress` in percent, `backup_size` in bytes, `duration_seconds` of the backup.
 
     `attempts` counts the backups that were started for the request; `adopted`: none of them by this request's own
-    invocations as far as this one knows.
+    invocations as far as this one knows; `failed_ids`: of those that failed before this one.
     """
 
     state: State
@@ -59,3 +59,4 @@ class Outcome:
     error: Problem | None = None
     backup_size: int | None = None
     duration_seconds: int | None = None
+    failed_ids: tuple[str, ...] = ()

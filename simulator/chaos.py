@@ -152,7 +152,7 @@ def _check(cloud: Cloud, result: Round, since: float, lag: float) -> None:
         in_gap = 0
         for before, after in itertools.pairwise(made):
             if before.succeeded or after.start < before.end or len(made) > MAX_ATTEMPTS:
-                if _in_gap(before, after.start, lag) and not _knew(cloud, before, after.start):
+                if _in_gap(before, after.start, lag) and not _knew(cloud, config.id, before, after.start):
                     in_gap += 1  # a repeat of the first event cannot know better
                 elif before.succeeded or after.start < before.end:
                     wrong.append(f"{config.id} ({config.kind}): {before.job_ids} and {after.job_ids} for one request")
@@ -197,14 +197,13 @@ def _in_gap(before: Backup, moment: float, lag: float) -> bool:
     return any(part.end <= moment < part.end + lag + 1 for part in before.parts)
 
 
-def _knew(cloud: Cloud, before: Backup, moment: float) -> bool:
+def _knew(cloud: Cloud, instance: str, before: Backup, moment: float) -> bool:
     """Whether the invocation that started another backup at that moment knew the job IDs of the one before."""
-    for invocation in cloud.platform.invocations:
-        if invocation.started <= moment <= invocation.started + invocation.duration + 0.1:
-            told = invocation.event.decode(errors="replace")
-            if any(f'"{job_id}"' in told for job_id in before.job_ids) or _reported(invocation, before, moment):
-                return True
-    return False
+    calls = [call for call in cloud.calls if (call.operation, call.instance) == ("CreateBackup", instance)]
+    maker = max((call for call in calls if call.time <= moment), key=lambda call: call.number)
+    invocation = next(each for each in cloud.platform.invocations if each.access_key_id == maker.access_key_id)
+    told = invocation.event.decode(errors="replace")
+    return any(f'"{job_id}"' in told for job_id in before.job_ids) or _reported(invocation, before, moment)
 
 
 def _reported(invocation: Invocation, before: Backup, moment: float) -> bool:

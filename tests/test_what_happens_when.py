@@ -158,7 +158,9 @@ def test_the_instance_is_being_changed(make_cloud) -> None:
 
 def test_a_backup_fails(make_cloud) -> None:
     cloud = make_cloud(Instance("r-1", outcomes=("failed", "success")))
-    assert finished(cloud) == ["backup_started", "warning", "backup_started", "backup_succeeded"]
+    assert finished(cloud) == ["backup_started", "warning", "backup_started", "warning", "backup_succeeded"]
+    warnings = [record for record in cloud.logs.records if record["event"] == "warning"]
+    assert [(record["job_ids"], record["attempts"]) for record in warnings] == [("10000", 1)] * 2
     cloud = make_cloud(Instance("r-1", outcomes=("failed",)))
     assert finished(cloud)[:4] == ["backup_started", "warning", "backup_started", "backup_failed"]
     assert len(backups(cloud)) == 2
