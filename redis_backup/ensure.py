@@ -20,10 +20,11 @@ from datetime import timedelta
 
 from redis_backup import timestamps
 from redis_backup.api_errors import BACKUP_RUNS, ApiError
+from redis_backup.fields import Target
 from redis_backup.job import Architecture, JobStatus, Known, Start, group, judge, real_ids, running_tasks
 from redis_backup.kvstore import KVStore
 from redis_backup.pace import Deadline, jitter
-from redis_backup.request import Request, Target
+from redis_backup.request import Request
 from redis_backup.runtime import Clock
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 

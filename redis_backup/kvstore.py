@@ -6,18 +6,17 @@ Reads are tried again here; CreateBackup never is, since it has no ClientToken (
 from __future__ import annotations
 
 import itertools
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from redis_backup import lean, sdk, timestamps
+from redis_backup import answers, lean, sdk, timestamps
 from redis_backup.api_errors import ApiError
+from redis_backup.fields import Target
 from redis_backup.invocation import Invocation
 from redis_backup.job import Architecture, Job, JobStatus
 from redis_backup.pace import Brake, Deadline, jitter
-from redis_backup.request import Target
 from redis_backup.runtime import Clock
 from redis_backup.settings import Settings
 from redis_backup.states import ErrorKind, Problem
@@ -48,7 +47,7 @@ class KVStore:
         body = self._call(
             "CreateBackup", instance_id, lambda options: self._client.create_backup_with_options(request, options)
         )
-        ids = split_job_ids(body.backup_job_id)
+        ids = answers.split_job_ids(body.backup_job_id)
         if not ids:
             raise ApiError(Problem("NoJobID", "CreateBackup answered without a job ID", ErrorKind.UNKNOWN))
         return ids
@@ -63,12 +62,12 @@ class KVStore:
         )
         return [
             Job(
-                job_id=_id(task.backup_job_id),
+                job_id=answers.identifier(task.backup_job_id),
                 node=task.node_id or "",
                 status=JobStatus.RUNNING,
-                start=_time(task.start_time),
-                is_manual=_is_manual(task.job_mode),
-                progress=_percent(task.progress or task.process),
+                start=answers.time(task.start_time),
+                is_manual=answers.is_manual(task.job_mode),
+                progress=answers.percent(task.progress or task.process),
             )
             for task in body.backup_jobs or []
         ]
@@ -87,17 +86,17 @@ class KVStore:
                 lambda options: self._client.describe_backups_with_options(request, options),
             )
             entries = (body.backups.backup if body.backups else None) or []
-            return entries, seen + len(entries) < (_number(body.total_count) or 0)
+            return entries, seen + len(entries) < (answers.number(body.total_count) or 0)
 
         return [
             Job(
-                job_id=_id(entry.backup_job_id),
+                job_id=answers.identifier(entry.backup_job_id),
                 node=entry.node_instance_id or "",
-                status=_SET_STATUS.get(str(entry.backup_status).lower(), JobStatus.RUNNING),
-                start=_time(entry.backup_start_time),
-                end=_time(entry.backup_end_time),
-                is_manual=_is_manual(entry.backup_mode),
-                size=_number(entry.backup_size),
+                status=answers.SET_STATUS.get(str(entry.backup_status).lower(), JobStatus.RUNNING),
+                start=answers.time(entry.backup_start_time),
+                end=answers.time(entry.backup_end_time),
+                is_manual=answers.is_manual(entry.backup_mode),
+                size=answers.number(entry.backup_size),
             )
             for entry in _pages(page)
         ]
@@ -122,17 +121,17 @@ class KVStore:
                 lambda options: self._client.describe_cluster_backup_list_with_options(request, options),
             )
             entries = body.cluster_backups or []
-            return entries, len(entries) == 100 and _number(body.page_number) == number
+            return entries, len(entries) == 100 and answers.number(body.page_number) == number
 
         return [
             Job(
                 cluster_backup_id=entry.cluster_backup_id or "",
-                status=_CLUSTER_STATUS.get(str(entry.cluster_backup_status).upper(), JobStatus.FAILED),
-                start=_time(entry.cluster_backup_start_time),
-                end=_time(entry.cluster_backup_end_time),
-                is_manual=_is_manual(entry.cluster_backup_mode),
-                progress=_percent(entry.progress),
-                size=_number(entry.cluster_backup_size),
+                status=answers.CLUSTER_STATUS.get(str(entry.cluster_backup_status).upper(), JobStatus.FAILED),
+                start=answers.time(entry.cluster_backup_start_time),
+                end=answers.time(entry.cluster_backup_end_time),
+                is_manual=answers.is_manual(entry.cluster_backup_mode),
+                progress=answers.percent(entry.progress),
+                size=answers.number(entry.cluster_backup_size),
             )
             for entry in _pages(page)
         ]
@@ -152,7 +151,7 @@ class KVStore:
                     page_size=50,
                 )
                 for instance in self._describe_instances(request)[0]:
-                    found[instance.instance_id] = _architecture(instance)
+                    found[instance.instance_id] = answers.architecture(instance)
         return found
 
     def architecture(self, instance_id: str) -> Architecture:
@@ -166,7 +165,7 @@ class KVStore:
         listed = (body.instances.dbinstance_attribute if body.instances else None) or []
         if not listed:
             raise ApiError(Problem("NoAttributes", "DescribeInstanceAttribute answered nothing", ErrorKind.UNKNOWN))
-        return _architecture(listed[0])
+        return answers.architecture(listed[0])
 
     def select(self, tags: Mapping[str, str]) -> list[Target]:
         """The region's instances, of every type, that bear all these tags."""
@@ -190,7 +189,9 @@ class KVStore:
         body = self._read(
             "DescribeInstances", "*", lambda options: self._client.describe_instances_with_options(request, options)
         )
-        return (body.instances.kvstore_instance if body.instances else None) or [], _number(body.total_count) or 0
+        return (body.instances.kvstore_instance if body.instances else None) or [], answers.number(
+            body.total_count
+        ) or 0
 
     def _window(self, since: datetime) -> tuple[str, str]:
         now = timestamps.from_epoch(self._clock.time())
@@ -248,16 +249,6 @@ class KVStore:
         return body
 
 
-_SET_STATUS = {"success": JobStatus.SUCCEEDED, "failed": JobStatus.FAILED}
-_CLUSTER_STATUS = {"OK": JobStatus.SUCCEEDED, "RUNNING": JobStatus.RUNNING}
-
-
-def split_job_ids(value: Any) -> tuple[str, ...]:
-    """The IDs in CreateBackup's answer: a number, `"10000,10001"`, or (an official sample) with quotes in the text."""
-    parts = re.split(r"[\s,\"']+", str(value)) if isinstance(value, (str, int)) else []
-    return tuple(dict.fromkeys(part[:64] for part in parts if part))
-
-
 def _pages(page: Callable[[int, int], tuple[list[Any], bool]]) -> Iterator[Any]:
     """All entries; `page` takes its number and how many came before, and gives entries and whether more follow."""
     seen = 0
@@ -267,42 +258,3 @@ def _pages(page: Callable[[int, int], tuple[list[Any], bool]]) -> Iterator[Any]:
         seen += len(entries)
         if not entries or not more:
             return
-
-
-def _architecture(instance: Any) -> Architecture:
-    """Cloud-native clusters are those in cloud-native deployment mode (DescribeClusterBackupList's reference)."""
-    is_cluster = str(instance.architecture_type).lower() == "cluster"
-    return Architecture(
-        is_cluster,
-        is_cloud_native=is_cluster and str(instance.computing_type).lower() == "ecs",
-        shards=(_number(instance.shard_count) or 1) if is_cluster else 1,
-    )
-
-
-def _is_manual(mode: Any) -> bool:
-    return not str(mode or "").lower().startswith("auto")
-
-
-def _id(value: Any) -> str:
-    return str(value).strip()[:64] if value is not None else ""
-
-
-def _time(value: Any) -> datetime | None:
-    """A time as the API writes it; one official sample lacks the `Z`."""
-    try:
-        return timestamps.parse(value if re.search(r"(Z|[+-]\d\d:\d\d)$", value) else value + "Z")
-    except (TypeError, ValueError):
-        return None
-
-
-def _number(value: Any) -> int | None:
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _percent(value: Any) -> int | None:
-    """`35`, `"35"`, `"35%"` or `"{35.0}"`-like texts: the number in it."""
-    match = re.search(r"\d+", str(value or ""))
-    return min(100, int(match[0])) if match else None

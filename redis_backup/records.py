@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from redis_backup import timestamps
-from redis_backup.request import Request, Target
+from redis_backup.fields import Target
+from redis_backup.request import Request
 from redis_backup.runtime import Runtime
 from redis_backup.states import Outcome, Problem, State
 

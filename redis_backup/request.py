@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from redis_backup import timestamps
+from redis_backup import fields, timestamps
 from redis_backup.errors import InvalidRequest
 from redis_backup.event import Event, TriggerKind
+from redis_backup.fields import Target
 from redis_backup.invocation import Invocation, time_in
-from redis_backup.settings import RETENTION_DAYS, Settings, is_retention
+from redis_backup.settings import RETENTION_DAYS, Settings
 
 MAX_AHEAD = timedelta(seconds=30)  # how far a sender's clock may be ahead of ours
-MAX_TAGS = 5  # DescribeInstances takes no more
-_INSTANCE_ID = re.compile(r"r-[a-z0-9][a-z0-9-]{0,62}")  # there is no documented pattern; ARNs and regions must not fit
-_REGION = re.compile(r"(?=.{3,40}$)[a-z]{2,}(-[a-z0-9]+)+")
-_ARN = re.compile(r"acs:kvstore:([^:]*):[^:]*:instance/(.+)")
-_JOB_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _FIELDS = (
     "instance_ids",
     "tags",
@@ -40,19 +35,6 @@ _NAMES = {
     for bare in [name.replace("_", "")]
     for spelling in (bare, bare.removesuffix("s"))
 }
-
-
-@dataclass(frozen=True)
-class Target:
-    """One instance."""
-
-    region: str
-    instance_id: str
-
-    @property
-    def key(self) -> str:
-        """`REGION/r-…`, as requests, settings and records name it."""
-        return f"{self.region}/{self.instance_id}"
 
 
 @dataclass(frozen=True)
@@ -139,7 +121,7 @@ class _Reader:
 
     def read(self) -> Request:
         self._gather()
-        region = self._take("region", _region, "a region such as cn-hangzhou, not {}") or self.invocation.region
+        region = self._take("region", fields.region, "a region such as cn-hangzhou, not {}") or self.invocation.region
         self.region = region
         follow = self._follow() if self.event.kind is TriggerKind.FOLLOW else None
         request = Request(
@@ -147,15 +129,15 @@ class _Reader:
             trigger_id=follow.trigger_id if follow else self.event.id,
             since=self._since(),
             targets=self._targets(),
-            tags=self._take("tags", _tags, f"an object of 1 to {MAX_TAGS} texts, not {{}}") or {},
+            tags=self._take("tags", fields.tags, f"an object of 1 to {fields.MAX_TAGS} texts, not {{}}") or {},
             region=region,
-            max_age=timedelta(minutes=self._take("max_age_minutes", _minutes, "whole minutes, 0 or more, not {}") or 0),
-            retention_days=self._take("retention_days", _retention, RETENTION_DAYS + ", not {}"),
+            max_age=self._take("max_age_minutes", fields.minutes, "whole minutes, 0 or more, not {}") or timedelta(0),
+            retention_days=self._take("retention_days", fields.retention, RETENTION_DAYS + ", not {}"),
             wait_seconds=min(
-                86_400, self._take("wait_seconds", _not_negative, "whole seconds, 0 or more, not {}") or 0
+                86_400, self._take("wait_seconds", fields.not_negative, "whole seconds, 0 or more, not {}") or 0
             ),
-            dry_run=self._take("dry_run", _boolean, "true or false, not {}") or False,
-            reason=self._take("reason", _reason, "a text of at most 200 characters, not {}"),
+            dry_run=self._take("dry_run", fields.boolean, "true or false, not {}") or False,
+            reason=self._take("reason", fields.reason, "a text of at most 200 characters, not {}"),
             jobs=self._take("jobs", self._jobs, "an object that gives each REGION/r-… a list of job IDs, not {}") or {},
             follow=follow,
         )
@@ -173,33 +155,35 @@ class _Reader:
         if self.event.fault:
             self.faults.append(self.event.fault)
             return
-        fields = self.event.fields
-        if fields is None:
-            fields = {}
-        if isinstance(fields, str):
-            words = _words(fields)
-            named = [_target(word, "") is not None for word in words]
+        given = self.event.fields
+        if given is None:
+            given = {}
+        if isinstance(given, str):
+            words = fields.words(given)
+            named = [fields.target_of(word, "") is not None for word in words]
             if self.event.strict and not any(named):
                 # Not quoted: a text that is no request can be anything, a secret too.
-                what = _json_fault(fields) or f"neither JSON nor instance IDs ({len(fields)} characters)"
+                what = fields.json_fault(given) or f"neither JSON nor instance IDs ({len(given)} characters)"
                 self.faults.append(f"the {self.event.place} is a text that is {what}")
                 return
-            fields = {"instance_ids": words} if any(named) else {}
-        elif isinstance(fields, list):
-            fields = {"instance_ids": fields}
-        elif not isinstance(fields, dict) and not self.event.strict:
-            fields = {}  # a foreign event's own data
-        elif not isinstance(fields, dict):
-            self.faults.append(f"the {self.event.place} is {_kind(fields)}: it takes a JSON object or instance IDs")
+            given = {"instance_ids": words} if any(named) else {}
+        elif isinstance(given, list):
+            given = {"instance_ids": given}
+        elif not isinstance(given, dict) and not self.event.strict:
+            given = {}  # a foreign event's own data
+        elif not isinstance(given, dict):
+            self.faults.append(
+                f"the {self.event.place} is {fields.kind_of(given)}: it takes a JSON object or instance IDs"
+            )
             return
         unknown = []
-        for name, value in fields.items():
+        for name, value in given.items():
             known = _NAMES.get(re.sub("[_-]", "", str(name)).lower())
             if known is None:
                 if self.event.strict and not (name == "follow" and self.event.kind is TriggerKind.FOLLOW):
                     unknown.append(" ".join(str(name)[:40].split()).encode("utf-8", "replace").decode())
             elif known == "instance_ids" and known in self.values:
-                self.values[known] = _as_list(self.values[known]) + _as_list(value)
+                self.values[known] = fields.as_list(self.values[known]) + fields.as_list(value)
             elif known in self.values:
                 self.faults.append(f"{known} is given twice")
             elif value is not None:
@@ -215,20 +199,20 @@ class _Reader:
         try:
             return convert(self.values[name])
         except (ValueError, TypeError, AttributeError):
-            self.faults.append(f"{name} takes {takes.format(_shown(self.values[name]))}")
+            self.faults.append(f"{name} takes {takes.format(fields.shown(self.values[name]))}")
             return None
 
     def _targets(self) -> tuple[Target, ...]:
-        names = _as_list(self.values.get("instance_ids", []))
+        names = fields.as_list(self.values.get("instance_ids", []))
         if not any(names) and "tags" not in self.values and self.event.subject:
-            names = [self.event.subject] if _ARN.fullmatch(self.event.subject) else []
+            names = [self.event.subject] if fields.ARN.fullmatch(self.event.subject) else []
         targets: dict[Target, None] = {}
         wrong = []
         for name in names:
-            for word in _words(name) if isinstance(name, str) else [name]:
-                target = _target(word, self.region)
+            for word in fields.words(name) if isinstance(name, str) else [name]:
+                target = fields.target_of(word, self.region)
                 if target is None:
-                    wrong.append(_shown(word if isinstance(self.values.get("instance_ids"), str) else name))
+                    wrong.append(fields.shown(word if isinstance(self.values.get("instance_ids"), str) else name))
                 else:
                     targets[target] = None
         if wrong:
@@ -263,8 +247,8 @@ class _Reader:
             return Follow(
                 first=timestamps.parse(value["first"]),
                 due=timestamps.parse(value.get("due", value["first"])),
-                count=_not_negative(value["count"]),
-                trigger_id=_line(value.get("trigger_id", "")),
+                count=fields.not_negative(value["count"]),
+                trigger_id=fields.line(value.get("trigger_id", "")),
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             self.faults.append("follow takes an object with first, due, count and trigger_id, as the function sends it")
@@ -273,99 +257,9 @@ class _Reader:
     def _jobs(self, value: dict[str, Any]) -> dict[str, tuple[str, ...]]:
         jobs: dict[str, tuple[str, ...]] = {}
         for name, ids in value.items():
-            target = _target(name, self.region)
-            listed = [str(item) for item in ids] if isinstance(ids, list) else _words(ids)
-            if target is None or not all(_JOB_ID.fullmatch(item) for item in listed):
+            target = fields.target_of(name, self.region)
+            listed = [str(item) for item in ids] if isinstance(ids, list) else fields.words(ids)
+            if target is None or not all(fields.JOB_ID.fullmatch(item) for item in listed):
                 raise ValueError
             jobs[target.key] = jobs.get(target.key, ()) + tuple(listed)
         return jobs
-
-
-def _target(name: Any, region: str) -> Target | None:
-    """The instance that `r-…`, `REGION/r-…` or an ARN names; None where it names none."""
-    if not isinstance(name, str):
-        return None
-    arn = _ARN.fullmatch(name.strip())
-    if arn:
-        region, name = arn[1] or region, arn[2]
-    elif "/" in name:
-        region, name = name.strip().split("/", 1)
-    if not _INSTANCE_ID.fullmatch(name.strip()) or (region and not _REGION.fullmatch(region)):
-        return None
-    return Target(region, name.strip())
-
-
-def _words(text: str) -> list[str]:
-    return [word for word in re.split(r"[,\s]+", text) if word]
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _line(value: Any) -> str:
-    """A text in one line that any stream can write: white space and what ends lines become blanks."""
-    if not isinstance(value, str):
-        raise TypeError
-    return " ".join(value.encode("utf-8", "replace").decode().split())
-
-
-def _json_fault(text: str) -> str | None:
-    """Where a text that was to be JSON is none; None for one that was not."""
-    try:
-        json.loads(text if text.lstrip()[:1] in ("{", "[") else "0")
-    except json.JSONDecodeError as error:
-        return f"no valid JSON (line {error.lineno}, column {error.colno}: {error.msg})"
-    return None
-
-
-def _shown(value: Any) -> str:
-    """A value in a message: short, and in one line."""
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _kind(value: Any) -> str:
-    return "true or false" if isinstance(value, bool) else "a number" if isinstance(value, (int, float)) else "null"
-
-
-def _region(value: Any) -> str:
-    if not _REGION.fullmatch(value):
-        raise ValueError
-    return str(value)
-
-
-def _tags(value: Any) -> dict[str, str]:
-    if not 1 <= len(value) <= MAX_TAGS or not all(isinstance(text, str) and key for key, text in value.items()):
-        raise ValueError
-    return dict(value)
-
-
-def _not_negative(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError
-    return value
-
-
-def _minutes(value: Any) -> int:
-    if _not_negative(value) > 5_256_000:  # ten years: older than any backup is kept, and a date that exists
-        raise ValueError
-    return int(value)
-
-
-def _retention(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not is_retention(value):
-        raise ValueError
-    return value
-
-
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
-
-
-def _reason(value: Any) -> str:
-    if len(value) > 200:
-        raise ValueError
-    return _line(value)

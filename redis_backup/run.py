@@ -18,12 +18,13 @@ from typing import Any, NoReturn, TypeVar
 from redis_backup import sdk, timestamps
 from redis_backup.api_errors import ApiError
 from redis_backup.ensure import Case, Ensurer, unseen
+from redis_backup.fields import Target
 from redis_backup.invocation import Invocation
 from redis_backup.job import Known, real_ids
 from redis_backup.kvstore import BATCH, KVStore
 from redis_backup.pace import Deadline
 from redis_backup.records import Recorder
-from redis_backup.request import Request, Target
+from redis_backup.request import Request
 from redis_backup.runtime import Clock
 from redis_backup.settings import Settings
 from redis_backup.states import ErrorKind, Outcome, Problem, State

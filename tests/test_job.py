@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redis_backup.answers import split_job_ids
 from redis_backup.job import MARK, Architecture, Job, JobStatus, Known, Start, group, judge, running_tasks
-from redis_backup.kvstore import split_job_ids
 from redis_backup.states import Outcome, State
 
 SINCE = datetime(2026, 11, 24, 2, 0, 0, 700_000, tzinfo=timezone.utc)

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_backup.event import TriggerKind
+from redis_backup.fields import Target
 from redis_backup.records import MAX_BYTES, Recorder
-from redis_backup.request import Request, Target
+from redis_backup.request import Request
 from redis_backup.runtime import Runtime
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 from simulator import Fault, Instance, SimulatedClock

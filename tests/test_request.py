@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from redis_backup.errors import EXAMPLE, InvalidRequest
 from redis_backup.event import TriggerKind, read_events
+from redis_backup.fields import Target
 from redis_backup.invocation import Credentials, Invocation
-from redis_backup.request import Follow, Request, Target, merge, read_requests
+from redis_backup.request import Follow, Request, merge, read_requests
 from redis_backup.settings import Settings
 
 NOW = datetime(2026, 11, 24, 2, 0, 0, tzinfo=timezone.utc)

@@ -11,8 +11,9 @@ from typing import Any
 from redis_backup import timestamps
 from redis_backup.errors import InvalidRequest
 from redis_backup.event import Event, TriggerKind
+from redis_backup.fields import Target
 from redis_backup.invocation import Credentials, Invocation
-from redis_backup.request import Request, Target, read_requests
+from redis_backup.request import Request, read_requests
 from redis_backup.settings import Settings
 
 from .problems import RefusedError

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from redis_backup import timestamps
-from redis_backup.request import Target
+from redis_backup.fields import Target
 from redis_backup.runtime import Clock
 from redis_backup.states import Outcome, State
 

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from redis_backup import timestamps
-from redis_backup.request import Request, Target
+from redis_backup.fields import Target
+from redis_backup.request import Request
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 
 

@@ -14,8 +14,8 @@ from redis_backup.command import asking
 from redis_backup.command.merging import Answer, MergedReport, read_answer
 from redis_backup.command.problems import CommandError, RefusedError, Unanswered
 from redis_backup.command.rounds import Rounds
+from redis_backup.fields import Target
 from redis_backup.pace import Deadline
-from redis_backup.request import Target
 from simulator import SimulatedClock
 
 SINCE = "2026-11-24T02:00:00Z"
