@@ -9,6 +9,9 @@ from typing import Any
 from redis_backup import timestamps
 from redis_backup.job import Architecture, JobStatus
 
+_ONE_JOB_ID_SINCE = datetime(
+    2023, 12, 5, tzinfo=timestamps.UTC
+)  # for clusters created since then (CreateBackup's page)
 SET_STATUS = {"success": JobStatus.SUCCEEDED, "failed": JobStatus.FAILED}
 CLUSTER_STATUS = {"OK": JobStatus.SUCCEEDED, "RUNNING": JobStatus.RUNNING}
 
@@ -16,16 +19,18 @@ CLUSTER_STATUS = {"OK": JobStatus.SUCCEEDED, "RUNNING": JobStatus.RUNNING}
 def split_job_ids(value: Any) -> tuple[str, ...]:
     """The IDs in CreateBackup's answer: a number, `"10000,10001"`, or (an official sample) with quotes in the text."""
     parts = re.split(r"[\s,\"']+", str(value)) if isinstance(value, (str, int)) else []
-    return tuple(dict.fromkeys(part[:64] for part in parts if part))
+    return tuple(dict.fromkeys(filter(None, map(identifier, parts))))
 
 
 def architecture(instance: Any) -> Architecture:
     """Cloud-native clusters are those in cloud-native deployment mode (DescribeClusterBackupList's reference)."""
     is_cluster = str(instance.architecture_type).lower() == "cluster"
+    created = time(getattr(instance, "create_time", None))
     return Architecture(
         is_cluster,
         is_cloud_native=is_cluster and str(instance.computing_type).lower() == "ecs",
         shards=(number(instance.shard_count) or 1) if is_cluster else 1,
+        has_job_per_shard=is_cluster and (created < _ONE_JOB_ID_SINCE if created else None),
     )
 
 
@@ -35,8 +40,8 @@ def is_manual(mode: Any) -> bool:
 
 
 def identifier(value: Any) -> str:
-    """An ID as text."""
-    return str(value).strip()[:64] if value is not None else ""
+    """An ID as text, of no more than what a request's `jobs` takes."""
+    return re.sub(r"[^A-Za-z0-9_.:-]", "", str(value))[:64] if value is not None else ""
 
 
 def time(value: Any) -> datetime | None:

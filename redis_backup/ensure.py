@@ -123,8 +123,9 @@ class Ensurer:
                 continue
             outcome = Outcome(State.RUNNING, job_ids, attempts=seen.after + 1)
             self._record(case, outcome)  # before anything else is done with them
-            tell_apart = case.architecture and case.architecture.is_cloud_native and seen.after
-            case.known, case.adopted = Known(job_ids, began if tell_apart else None), False
+            tell_apart = case.architecture and case.architecture.is_cloud_native
+            known_ids = tuple(dict.fromkeys((*case.known.ids, *job_ids)))
+            case.known, case.adopted = Known(known_ids, began if tell_apart else None), False
             return outcome
 
     def _look(self, case: Case, kvstore: KVStore) -> Outcome | Start:
@@ -160,7 +161,7 @@ class Ensurer:
                 ids = self._cluster_job_ids(kvstore, instance_id, request)
                 seen = replace(seen, job_ids=ids)
                 running = [backup for backup in backups if backup.status is JobStatus.RUNNING]
-                ids = ids or tuple(job.token for job in running[-1].jobs)
+                ids = (*ids, *(job.token for job in running[-1].jobs))
             case.known, case.adopted = Known(ids), True
         return replace(seen, adopted=seen.adopted or (case.adopted and bool(case.known.ids)))
 
@@ -179,5 +180,6 @@ def unseen(case: Case, problem: Problem) -> Outcome:
     if problem.kind is ErrorKind.PERMANENT:
         return Outcome(State.FAILED, real_ids(case.known.ids), attempts=case.outcome.attempts, error=problem)
     if case.known.ids:  # it runs until a listing shows its end
-        return Outcome(State.RUNNING, real_ids(case.known.ids), case.adopted, max(1, case.outcome.attempts))
+        ids = case.outcome.job_ids if case.outcome.state is State.RUNNING else real_ids(case.known.ids)
+        return Outcome(State.RUNNING, ids, case.adopted, max(1, case.outcome.attempts))
     return Outcome(State.PENDING, attempts=case.outcome.attempts, error=problem)

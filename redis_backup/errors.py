@@ -23,7 +23,14 @@ class InvalidRequest(BackupError):  # noqa: N818
 
     def __init__(self, faults: Sequence[str]) -> None:
         self.faults = tuple(faults)
-        super().__init__(f"{'; '.join(self.faults)}. Nothing was started. An event that works: {EXAMPLE}")
+        told, room = "", 7000  # bytes; the platform takes 8 KB of an error's text
+        for number, fault in enumerate(self.faults):
+            room -= len(fault.encode()) + 2
+            if room < 0:
+                told += f"; and {len(self.faults) - number} more"
+                break
+            told += f"; {fault}" if told else fault
+        super().__init__(f"{told}. Nothing was started. An event that works: {EXAMPLE}")
 
 
 class BackupFailed(BackupError):  # noqa: N818

@@ -142,6 +142,8 @@ def _http(value: Mapping[str, Any]) -> Event:
         fault = "HTTP body holds bytes that are no UTF-8 text: it takes a JSON object"
     except binascii.Error:
         fault = "HTTP body is no base64, though isBase64Encoded says so: it takes a JSON object"
+    except RecursionError:
+        fault = "HTTP body is nested too deeply: it takes a JSON object"
     except ValueError as error:
         fault = f"HTTP body {error}: it takes a JSON object of at most {MAX_BODY}"
     return Event(

@@ -53,24 +53,14 @@ def follow_ups(
         "count": count,
         "trigger_id": request.trigger_id,
     }
-    return [
-        part
-        for number, group in enumerate(_groups(cases, settings))
-        for part in _parts(
-            request, group, [case for case in group if not case.outcome.state.is_final], str(number), follow
-        )
-    ]
+    return _cut(request, cases, settings, follow)
 
 
 def shards(request: Request, cases: Sequence[Case], settings: Settings, now: datetime) -> list[Part]:
     """The invocations that a large request is split into. Each is a follow-up without delay, the chain's beginning."""
     moment = timestamps.render(now)
     follow = {"first": moment, "due": moment, "count": 0, "trigger_id": request.trigger_id}
-    return [
-        part
-        for number, group in enumerate(_groups(cases, settings))
-        for part in _parts(request, group, group, str(number), follow)
-    ]
+    return _cut(request, cases, settings, follow)
 
 
 def send(part: Part, delay: int, invocation: Invocation, settings: Settings, clock: Clock) -> Part:
@@ -118,22 +108,22 @@ def expire(cases: Sequence[Case], settings: Settings) -> Iterator[tuple[Case, Ou
             yield case, replace(case.outcome, state=State.FAILED, error=problem)
 
 
-def _groups(cases: Sequence[Case], settings: Settings) -> list[Sequence[Case]]:
+def _cut(request: Request, cases: Sequence[Case], settings: Settings, follow: dict[str, Any]) -> list[Part]:
     """Cut by place, never by state, so that each delivery of an event cuts alike."""
     size = min(settings.shard_size, function_compute.MAX_ASYNC_PAYLOAD // _ROOM)
-    return [cases[start : start + size] for start in range(0, len(cases), size)]
+    groups = [cases[start : start + size] for start in range(0, len(cases), size)]
+    return [part for place, group in enumerate(groups) for part in _parts(request, group, str(place), follow)]
 
 
-def _parts(
-    request: Request, group: Sequence[Case], cases: Sequence[Case], place: str, follow: dict[str, Any]
-) -> Iterator[Part]:
+def _parts(request: Request, group: Sequence[Case], place: str, follow: dict[str, Any]) -> Iterator[Part]:
+    cases = [case for case in group if not case.outcome.state.is_final]
     if not cases:
         return
     payload = json.dumps(_request_again(request, cases, follow), separators=(",", ":")).encode()
-    if len(payload) > function_compute.MAX_ASYNC_PAYLOAD and len(cases) > 1:  # job IDs by the thousand
-        half = len(cases) // 2
-        yield from _parts(request, group, cases[:half], f"{place}.0", follow)
-        yield from _parts(request, group, cases[half:], f"{place}.1", follow)
+    if len(payload) > function_compute.MAX_ASYNC_PAYLOAD and len(group) > 1:  # job IDs by the thousand
+        half = len(group) // 2
+        yield from _parts(request, group[:half], f"{place}.0", follow)
+        yield from _parts(request, group[half:], f"{place}.1", follow)
         return
     # Failed instances count: where a later delivery finds one that can be backed up after all, it needs its own chain.
     failed = sorted(case.target.key for case in group if case.outcome.state is State.FAILED)

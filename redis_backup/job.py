@@ -18,8 +18,9 @@ from redis_backup.timestamps import UTC, from_epoch
 # A job known by its ID is this request's own even where R-KVStore's clock is that much behind the trigger's.
 CLOCK_SKEW = timedelta(seconds=5)
 START_SPREAD = timedelta(seconds=60)  # the shards of one backup begin within that time
-# A set is listed up to a minute after its task ended, and the shards of a cluster end one after the other.
-LISTED_BY_THEN = timedelta(minutes=2)
+# A set is listed up to a minute after its task ended, and the shards of a cluster end one after the other. How long to
+# wait for more of them: where there must be more, and where there may be.
+SHARDS_MUST_COME, SHARDS_MAY_COME = timedelta(hours=1), timedelta(minutes=2)
 # What goes along with job IDs in `jobs` where those are not enough (a cloud-native cluster's listing has none): a
 # ClusterBackupId, and when the job with the known ID began.
 MARK, BEGUN = "cluster-backup:", "begun:"
@@ -36,11 +37,15 @@ class JobStatus(str, Enum):
 
 @dataclass(frozen=True)
 class Architecture:
-    """What of an instance's architecture matters here. Cloud-native clusters list their backups elsewhere."""
+    """What of an instance's architecture matters here. Cloud-native clusters list their backups elsewhere.
+
+    `has_job_per_shard`: whether a backup has a job ID for each of the `shards`, None where that is not known.
+    """
 
     is_cluster: bool = False
     is_cloud_native: bool = False
     shards: int = 1
+    has_job_per_shard: bool | None = False
 
 
 @dataclass(frozen=True)
@@ -151,8 +156,9 @@ def group(jobs: Iterable[Job], architecture: Architecture, known: Sequence[str] 
     different nodes: they are named, or the instance is a cluster, or one CreateBackup answered both IDs (`known`).
     """
     backups: list[Backup] = []
-    for job in sorted(jobs, key=lambda job: (job.start or _NEVER, job.node, job.job_id)):
-        index = next((i for i, backup in enumerate(backups) if _belongs(job, backup, architecture, known)), None)
+    for job in sorted(jobs, key=lambda job: (job.start or _NEVER, len(job.job_id), job.job_id, job.node)):
+        latest_first = reversed(range(len(backups)))
+        index = next((i for i in latest_first if _belongs(job, backups[i], architecture, known)), None)
         if index is None:
             backups.append(Backup((job,)))
         else:
@@ -166,11 +172,15 @@ def _belongs(job: Job, backup: Backup, architecture: Architecture, known: Sequen
     together = job.job_id in known and any(other in known for other in backup.ids)
     if job.start is None or backup.start is None:
         return together
-    overlaps = job.start == backup.start or job.start < backup.end
     nodes = [other.node for other in backup.jobs]
-    can_be_another_node = (bool(job.node) and all(nodes)) or architecture.is_cluster or together
-    begun_together = job.start - backup.start <= START_SPREAD or together
-    return overlaps and begun_together and can_be_another_node and not (job.node and job.node in nodes)
+    if job.node and job.node in nodes:
+        return False
+    named = bool(job.node) and all(nodes)
+    soon = job.start - backup.start <= START_SPREAD
+    overlaps = job.start == backup.start or job.start < backup.end
+    if overlaps:
+        return together or (soon and (named or architecture.is_cluster))
+    return soon and named and (together or architecture.is_cluster)  # a shard that failed before another began
 
 
 def judge(
@@ -191,27 +201,35 @@ def judge(
     """
     since = since.replace(microsecond=0)  # as the listings are
     listed = {job.token for backup in backups for job in backup.jobs}
-    if architecture.is_cloud_native:  # no IDs to go by: what began since the known one was started is taken for it
-        earliest = (known.since or begun_since).replace(microsecond=0) - CLOCK_SKEW
+    if architecture.is_cloud_native:  # no IDs to go by: manual ones that began since are taken for the known
+        ids, earliest = real_ids(known.ids), since - CLOCK_SKEW
         own = [
             backup
             for backup in backups
-            if known.ids
-            and backup.is_manual
-            and (backup.start or _NEVER) >= earliest
-            and not (known.since and backup.end <= known.since)
+            if {job.token for job in backup.jobs} & set(known.ids)
+            or (ids and backup.is_manual and (backup.start or _NEVER) >= earliest)
         ]
-        listed |= set(real_ids(known.ids)) if own else set()
+        if known.since:  # when the last of them began
+            are_listed = any(backup.end > known.since for backup in own)
+        elif len(ids) < len(known.ids):  # adopted: the mark tells
+            are_listed = bool(listed & set(known.ids))
+        else:
+            are_listed = len(own) * (architecture.shards if architecture.has_job_per_shard else 1) >= len(ids)
+        listed |= set(ids) if are_listed else set()
     else:
         own = [backup for backup in backups if set(backup.ids) & set(known.ids)]
     missing = [token for token in known.ids if token not in listed]
     likely = [*own, *(each for each in backups if each.is_manual and {job.token for job in each.jobs} & suspects)]
 
     def status_of(backup: Backup) -> JobStatus:
-        # Shards may be missing: ended, but not listed yet. (One ID may stand for all of them, without naming nodes.)
-        parts = len({job.node for job in backup.jobs if job.node}) or (backup not in own and len(backup.ids))
-        few = 0 < parts < architecture.shards and timedelta(0) <= now - backup.end < LISTED_BY_THEN
-        return JobStatus.RUNNING if few else backup.status
+        # Where CreateBackup's answer is not known, shards may be missing: ended, but not listed yet.
+        patience = SHARDS_MUST_COME if architecture.has_job_per_shard else SHARDS_MAY_COME
+        few = (
+            backup not in own
+            and architecture.has_job_per_shard is not False
+            and 0 < len(backup.ids) < architecture.shards
+        )
+        return JobStatus.RUNNING if few and now - backup.end < patience else backup.status
 
     def began(backup: Backup, moment: datetime) -> bool:
         if backup in likely:
@@ -221,11 +239,12 @@ def judge(
     failed = [
         backup
         for backup in backups
-        if status_of(backup) is JobStatus.FAILED and (backup in own or backup.is_manual) and began(backup, since)
+        if status_of(backup) is JobStatus.FAILED and backup.is_manual and began(backup, since)
     ]
     attempts, failed_ids = len(failed), tuple(job_id for backup in failed for job_id in backup.ids)
     for backup in backups:
-        if status_of(backup) is JobStatus.SUCCEEDED and began(backup, begun_since) and not (backup in own and missing):
+        in_part = backup in own and missing and not architecture.is_cloud_native
+        if status_of(backup) is JobStatus.SUCCEEDED and began(backup, begun_since) and not in_part:
             return _outcome(State.SUCCEEDED, backup, known, backup in own, attempts + began(backup, since), failed_ids)
     for backup in backups:
         if status_of(backup) is JobStatus.RUNNING and (backup in own or began(backup, begun_since)) and not missing:

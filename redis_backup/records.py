@@ -90,7 +90,7 @@ class Recorder:
             try:
                 self._out.write(line)
             except UnicodeEncodeError:  # a stream that is not UTF-8
-                self._out.write(json.dumps(json.loads(line)) + "\n")
+                self._out.write(_fit(record, in_ascii=True) + "\n")
             self._out.flush()
 
 
@@ -128,10 +128,10 @@ def _chunks(job_ids: tuple[str, ...]) -> list[str | None]:
     return [*texts, current] if current else texts
 
 
-def _fit(record: dict[str, Any]) -> str:
+def _fit(record: dict[str, Any], *, in_ascii: bool = False) -> str:
     """The line, its longest texts cut until it fits."""
     while True:
-        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).translate(_LINE_ENDS)
+        line = json.dumps(record, ensure_ascii=in_ascii, separators=(",", ":")).translate(_LINE_ENDS)
         line = line.encode("utf-8", "replace").decode()
         over = len(line.encode()) - (MAX_BYTES - 1)
         if over <= 0:

@@ -81,7 +81,7 @@ def read_requests(events: Sequence[Event], invocation: Invocation, settings: Set
         prefix = f"event {number} of {len(events)}: " if len(events) > 1 else ""
         faults += [prefix + fault for fault in reader.faults]
     if faults:
-        raise InvalidRequest(faults[:50] + ([f"and {len(faults) - 50} more"] if len(faults) > 50 else []))
+        raise InvalidRequest(faults)
     return requests
 
 

@@ -14,7 +14,8 @@ from redis_backup.states import Outcome, State
 
 SINCE = datetime(2026, 11, 24, 2, 0, 0, 700_000, tzinfo=timezone.utc)
 RUNNING, SUCCEEDED, FAILED = JobStatus.RUNNING, JobStatus.SUCCEEDED, JobStatus.FAILED
-SINGLE, CLUSTER, CLOUD_NATIVE = Architecture(), Architecture(True, shards=2), Architecture(True, True, shards=2)
+SINGLE, CLOUD_NATIVE = Architecture(), Architecture(True, True, shards=2)
+CLUSTER, NEW_CLUSTER, SOME_CLUSTER = (Architecture(True, False, 2, per_shard) for per_shard in (True, False, None))
 
 
 def at(seconds: int) -> datetime:
@@ -111,9 +112,37 @@ TABLE = {
         verdict(job(SUCCEEDED, 3, 9), architecture=CLUSTER, now=60),
         ("running", "1", "adopted", 1),
     ),
-    "an unknown cluster that must be listed by now": (
-        verdict(job(SUCCEEDED, 3, 9), architecture=CLUSTER, now=400),
+    "an unknown cluster of which a shard must still come": (
+        verdict(job(SUCCEEDED, 3, 9), architecture=CLUSTER, now=1000),
+        ("running", "1", "adopted", 1),
+    ),
+    "an unknown cluster, by an API clock that is ahead": (
+        verdict(job(SUCCEEDED, 3, 9), architecture=CLUSTER, now=5),
+        ("running", "1", "adopted", 1),
+    ),
+    "a cluster of one job ID": (
+        verdict(job(SUCCEEDED, 3, 9), architecture=NEW_CLUSTER, now=10),
         ("succeeded", "1", "adopted", 1),
+    ),
+    "a cluster of unknown age, soon": (
+        verdict(job(SUCCEEDED, 3, 9), architecture=SOME_CLUSTER, now=60),
+        ("running", "1", "adopted", 1),
+    ),
+    "a cluster of unknown age, later": (
+        verdict(job(SUCCEEDED, 3, 9), architecture=SOME_CLUSTER, now=400),
+        ("succeeded", "1", "adopted", 1),
+    ),
+    "a shard that failed before another began": (
+        verdict(job(FAILED, 0, 1), job(SUCCEEDED, 2, 9, "2", "r-a-db-1"), architecture=CLUSTER),
+        ("start", 1, ("1", "2")),
+    ),
+    "shards one after the other, the second failed": (
+        verdict(job(SUCCEEDED, 0, 9), job(FAILED, 12, 19, "2", "r-a-db-1"), architecture=CLUSTER, known=("1", "2")),
+        ("start", 1, ("1", "2")),
+    ),
+    "an automatic one that is known and failed": (
+        verdict(job(FAILED, 3, 9, is_manual=False), known=("1",), attempts=1),
+        NOTHING,
     ),
     "the two attempts of a cluster in one second": (
         verdict(job(FAILED, 1, 1), job(FAILED, 1, 1, "2", "r-a-db-1"), job(RUNNING, 1, None, "3")),
@@ -145,9 +174,9 @@ TABLE = {
         verdict(job(FAILED, 1, 5, "1", ""), job(SUCCEEDED, 5, 9, "2", "")),
         ("succeeded", "2", "adopted", 2),
     ),
-    "shards under a single ID, one of which may not be listed yet": (
-        verdict(job(SUCCEEDED, 3, 9), architecture=CLUSTER, now=60, known=("1",)),
-        ("running", "1", "own", 1),
+    "the one ID of a cluster, known": (
+        verdict(job(SUCCEEDED, 3, 9), architecture=NEW_CLUSTER, now=10, known=("1",)),
+        ("succeeded", "1", "own", 1),
     ),
     "a task that is listed for ever, by another name of its node": (
         verdict(job(RUNNING, -9000, None, "0", "777"), job(SUCCEEDED, 3, 9)),
@@ -195,6 +224,27 @@ TABLE = {
         ),
         ("running", "8", "own", 2),
     ),
+    "a cloud-native cluster's second attempt, of which the pipeline knows both": (
+        verdict(job(FAILED, 3, 9, "", "", cluster_backup_id="cb-1"), architecture=CLOUD_NATIVE, known=("7", "8")),
+        ("running", "7,8", "own", 2),
+    ),
+    "a cloud-native cluster's older failed backup, within the age": (
+        verdict(
+            job(FAILED, -900, -800, "", "", cluster_backup_id="cb-0"),
+            architecture=CLOUD_NATIVE,
+            known=("7",),
+            max_age=3600,
+        ),
+        ("running", "7", "own", 1),
+    ),
+    "a cloud-native cluster's adopted automatic backup, failed": (
+        verdict(
+            job(FAILED, 3, 9, "", "", cluster_backup_id="cb-1", is_manual=False),
+            architecture=CLOUD_NATIVE,
+            known=("7", MARK + "cb-1"),
+        ),
+        NOTHING,
+    ),
     "a cloud-native cluster's adopted backup, lost by the listing": (
         verdict(architecture=CLOUD_NATIVE, known=(MARK + "cb-1",)),
         ("running", "", "own", 1),
@@ -205,7 +255,7 @@ TABLE = {
             architecture=CLOUD_NATIVE,
             known=(MARK + "cb-1",),
         ),
-        ("succeeded", "", "adopted", 1),
+        ("succeeded", "", "own", 1),
     ),
 }
 

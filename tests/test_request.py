@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -263,6 +264,7 @@ FAULTS = [
     ([cloud_event(ASK), cloud_event({"instance_ids": "?"})], ["event 2 of 2: instance_ids takes"]),
     ({"body": "%", "isBase64Encoded": True, "requestContext": {}}, ["HTTP body is no base64"]),
     ({"body": "/w==", "isBase64Encoded": True, "requestContext": {}}, ["HTTP body holds bytes that are no UTF-8"]),
+    ({"body": "[" * 100_000, "requestContext": {}}, ["HTTP body is nested too deeply"]),
     ({"body": "x" * 1_000_001, "requestContext": {}}, ["HTTP body is 1000001 characters long"]),
 ]
 
@@ -283,8 +285,10 @@ def test_many_faults_are_counted() -> None:
     with pytest.raises(InvalidRequest, match="field19 and 20 more are no fields of a request"):
         read({f"field{number}": 1 for number in range(40)})
     with pytest.raises(InvalidRequest) as raised:
-        read([cloud_event({"instance_ids": "?"}) for _ in range(60)])
-    assert (len(raised.value.faults), raised.value.faults[-1]) == (51, "and 10 more")
+        read([cloud_event({"instance_ids": "?"}) for _ in range(120)])
+    assert len(raised.value.faults) == 120
+    assert len(str(raised.value).encode()) <= 8192
+    assert re.search("; and [0-9]+ more. Nothing was started", str(raised.value))
 
 
 def test_a_very_long_wait_is_as_long_as_there_is_time() -> None:

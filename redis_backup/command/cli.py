@@ -88,7 +88,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         0  all succeeded (without --wait: all are under way)
         1  a backup, or the function itself, failed
         2  the command or the request was wrong, or not allowed
-        3  time ran out; what has begun goes on
+        3  time ran out, or some have not begun; what has begun goes on
     130  interrupted; what has begun goes on
 
     Credentials are found as by every Alibaba Cloud tool: ALIBABA_CLOUD_ACCESS_KEY_ID and …_SECRET, a profile, or the

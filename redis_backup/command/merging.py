@@ -39,10 +39,12 @@ class MergedReport:
         self.request = request
         self.outcomes: Mapping[Target, Outcome] = dict.fromkeys(request.targets, Outcome(State.PENDING))
         self.jobs: dict[Target, tuple[str, ...]] = {}
+        self._handed_over: set[Target] = set()
 
     def take(self, answer: Answer) -> None:
         """Add what an answer says. A backup that has succeeded stays so, whatever a later look could not see."""
         changed = dict(self.outcomes)
+        self._handed_over = (self._handed_over | set(answer.outcomes)) if answer.shard_size else self._handed_over
         for target, outcome in answer.outcomes.items():
             before = changed.get(target)
             if before is None or before.state is not State.SUCCEEDED:
@@ -58,6 +60,14 @@ class MergedReport:
     def is_done(self) -> bool:
         """Whether nothing more will happen at all; not before it is known what the tags select."""
         return bool(self.outcomes) and self.are_final(self.outcomes)
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether a backup has not begun, though its instance was not handed over to another invocation."""
+        return any(
+            outcome.state is State.PENDING and target not in self._handed_over
+            for target, outcome in self.outcomes.items()
+        )
 
     @property
     def counts(self) -> dict[str, int]:

@@ -81,7 +81,7 @@ class Rounds:
         """Send these; how many seconds the API asks to wait. Raise the first CommandError when all are back."""
         failure: CommandError | None = None
         hold = 0.0
-        for batch, result in side_by_side(lambda batch: self._try(batch, deadline), todo):
+        for batch, result in side_by_side(lambda batch: self._try(batch, deadline), todo, deadline):
             if isinstance(result, Answer):
                 self._take(batch, result)
             elif isinstance(result, CommandError):
@@ -111,10 +111,10 @@ class Rounds:
         self._display.show()
 
 
-def side_by_side(work: Callable[[T], R], items: Sequence[T]) -> Iterator[tuple[T, R]]:
-    """Each item with what `work` makes of it, as they get ready. `work` must not raise.
+def side_by_side(work: Callable[[T], R], items: Sequence[T], deadline: Deadline) -> Iterator[tuple[T, R]]:
+    """Each item with what `work` makes of it, as they get ready in time. `work` must not raise.
 
-    The threads are daemons, so that Ctrl-C need not wait for an answer that is minutes away.
+    The threads are daemons, so that neither Ctrl-C nor the deadline need wait for an answer that drips in.
     """
     waiting: SimpleQueue[T] = SimpleQueue()
     ready: SimpleQueue[tuple[T, R]] = SimpleQueue()
@@ -132,4 +132,7 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T]) -> Iterator[tuple[T
     for _ in range(min(SIDE_BY_SIDE, len(items))):
         threading.Thread(target=work_on, daemon=True).start()
     for _ in items:
-        yield ready.get()
+        try:
+            yield ready.get(timeout=max(0.1, deadline.remaining() + 1))
+        except Empty:
+            return

@@ -76,6 +76,9 @@ class Session:
             return 1
         if report.is_done:
             return 0
+        if wait is None and report.has_pending:
+            self._say(sys.stderr, "Some backups have not begun. To wait for them:", f"{self._again()} --wait 30m")
+            return TIME_RAN_OUT
         if wait is None:
             self._say(self._out, "What is not over goes on by itself. To wait for it:", f"{self._again()} --wait 30m")
             return 0

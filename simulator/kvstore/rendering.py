@@ -99,6 +99,7 @@ def instance(state: InstanceState) -> dict[str, Any]:
         "EditionType": "Enterprise" if config.type == "Tair" else "Community",
         "EngineVersion": "5.0",
         "ShardCount": config.shards,
+        "CreateTime": f"{2022 if config.kind == 'classic-cluster' else 2024}-05-01T08:00:00Z",
         "ChargeType": "PostPaid",
         "NetworkType": "VPC",
         "ConnectionDomain": f"{config.id}.redis.example",
