@@ -9,9 +9,8 @@ from typing import Any
 from redis_backup import timestamps
 from redis_backup.job import Architecture, JobStatus
 
-_ONE_JOB_ID_SINCE = datetime(
-    2023, 12, 5, tzinfo=timestamps.UTC
-)  # for clusters created since then (CreateBackup's page)
+# CreateBackup's page: clusters that were created before then answer one job ID for each shard.
+_ONE_JOB_ID_SINCE = datetime(2023, 12, 5, tzinfo=timestamps.UTC)
 SET_STATUS = {"success": JobStatus.SUCCEEDED, "failed": JobStatus.FAILED}
 CLUSTER_STATUS = {"OK": JobStatus.SUCCEEDED, "RUNNING": JobStatus.RUNNING}
 
