@@ -18,11 +18,11 @@ class InvalidSetting(BackupError):  # noqa: N818 - these names are what callers 
 class InvalidRequest(BackupError):  # noqa: N818
     """The event asks for something that cannot be done: correct it. Nothing was started.
 
-    `faults` has one text per field: its name, what it held and what it takes.
+    `faults` has one text per field: its name, what it held and what it takes; `status`: the HTTP trigger's.
     """
 
-    def __init__(self, faults: Sequence[str]) -> None:
-        self.faults = tuple(faults)
+    def __init__(self, faults: Sequence[str], *, started: str = "Nothing was started", status: int = 400) -> None:
+        self.faults, self.status = tuple(faults), status
         told, room = "", 7000  # bytes; the platform takes 8 KB of an error's text
         for number, fault in enumerate(self.faults):
             room -= len(fault.encode()) + 2
@@ -30,7 +30,7 @@ class InvalidRequest(BackupError):  # noqa: N818
                 told += f"; and {len(self.faults) - number} more"
                 break
             told += f"; {fault}" if told else fault
-        super().__init__(f"{told}. Nothing was started. An event that works: {EXAMPLE}")
+        super().__init__(f"{told}. {started}. An event that works: {EXAMPLE}")
 
 
 class BackupFailed(BackupError):  # noqa: N818

@@ -43,7 +43,7 @@ class Settings:
         return any(fnmatchcase(key, pattern) for pattern in self.allow)
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Settings:
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read the BACKUP_* variables. An empty one counts as unset. Raise InvalidSetting naming every bad one."""
         faults: list[str] = []
         known = set()
@@ -56,14 +56,15 @@ class Settings:
             try:
                 return convert(text)
             except ValueError:
-                faults.append(f"{name} is {text[:60]!r}: it takes {takes}")
+                shown = "***" if "@" in text else repr(text[:60])  # a URL may hold a password
+                faults.append(f"{name} is {shown}: it takes {takes}")
                 return default
 
         settings = cls(
             concurrency=read("BACKUP_CONCURRENCY", cls.concurrency, _whole(1, 256), "1 to 256"),
             retention_days=read("BACKUP_RETENTION_DAYS", None, _retention, RETENTION_DAYS),
             max_attempts=read("BACKUP_MAX_ATTEMPTS", cls.max_attempts, _whole(1, 10), "1 to 10"),
-            follow_seconds=read("BACKUP_FOLLOW_SECONDS", cls.follow_seconds, _whole(0, 3600), "0 (off) to 3600"),
+            follow_seconds=read("BACKUP_FOLLOW_SECONDS", cls.follow_seconds, _whole(0, 2400), "0 (off) to 2400"),
             follow_hours=read("BACKUP_FOLLOW_HOURS", cls.follow_hours, _hours, "a number of hours, 0 to 168"),
             allow=read("BACKUP_ALLOW", cls.allow, _patterns, "patterns of REGION/INSTANCE_ID, or * for all"),
             max_instances=read("BACKUP_MAX_INSTANCES", cls.max_instances, _whole(1, 100_000), "1 to 100000"),

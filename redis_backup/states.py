@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 
@@ -47,8 +48,9 @@ class Problem:
 class Outcome:
     """What is known of one instance. `progress` in percent, `backup_size` in bytes, `duration_seconds` of the backup.
 
-    `attempts` counts the backups that were started for the request; `adopted`: none of them by this request's own
-    invocations as far as this one knows; `failed_ids`: of those that failed before this one.
+    `attempts` counts the backups that were started for the request; `adopted`: it was not started by this request's
+    own invocations, as far as this one knows; `started_at`: when the backup began, by R-KVStore's clock; `note`: what a
+    person should know though nothing is wrong.
     """
 
     state: State
@@ -59,4 +61,5 @@ class Outcome:
     error: Problem | None = None
     backup_size: int | None = None
     duration_seconds: int | None = None
-    failed_ids: tuple[str, ...] = ()
+    started_at: datetime | None = None
+    note: str | None = None

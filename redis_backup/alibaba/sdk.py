@@ -1,9 +1,10 @@
 """The one module that knows Alibaba Cloud's SDKs: how their clients are made, called, and kept quiet.
 
-What they do on their own, and why it is turned off here: `aliyun-fc2` logs all request headers, the security token and
-the signature included, on the root logger when a call fails; `darabonba` does so on stderr where DEBUG=sdk is set. So
-logging is switched off as a whole (this function writes records, it logs nothing), and the text of a library's
-exception is never passed on: only code, message and request ID of an API's own answer are.
+What they do on their own, and why it is stopped here: `aliyun-fc2` logs all request headers, the security token and the
+signature included, on the root logger when a call fails; `darabonba` does so on stderr where DEBUG=sdk is set. So what
+a library logs is dropped, and what Function Compute's runtime logs (an exception that escapes) is not. A redirect would
+hand the token to another host: it is never followed. The text of a library's exception is never passed on: only code,
+message and request ID of an API's own answer are.
 """
 
 from __future__ import annotations
@@ -11,25 +12,49 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from redis_backup import __version__, lean
-from redis_backup.api_errors import ApiError, problem_of
-from redis_backup.invocation import Credentials
-from redis_backup.pace import Deadline
+from redis_backup import __version__
+from redis_backup.alibaba import lazy_sdk
+from redis_backup.alibaba.api_errors import ApiError, problem_of
+from redis_backup.backoff import Deadline
+from redis_backup.context import Credentials
 from redis_backup.states import ErrorKind, Problem
 
 T = TypeVar("T")
 CONNECT_TIMEOUT = 5.0  # seconds
 READ_TIMEOUT = 10.0
 LEAST_TIME = 0.2  # seconds; a call is not begun with less
+# The loggers of the libraries, by the first part of their names, and the folders of those that log on the root logger.
+_LOGGERS = (
+    *("Tea", "aiohttp", "alibabacloud-tea", "alibabacloud_credentials", "apscheduler", "asyncio", "darabonba-core"),
+    *("fc2", "requests", "urllib3", "websocket"),
+)
+_ON_ROOT = ("fc2", "Tea", "darabonba", "alibabacloud_credentials", "alibabacloud_tea_openapi", "websocket")
 
 
 def silence() -> None:
     """Let no library log anything, whatever its level and handlers. Called wherever a client is made."""
-    logging.disable(logging.CRITICAL)
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        logger.propagate = False
+        if _drop not in logger.filters:  # its own records; those of its children end at the handler
+            logger.addFilter(_drop)
+            logger.addHandler(logging.NullHandler())
+    if _drop_on_root not in logging.root.filters:
+        logging.root.addFilter(_drop_on_root)
+
+
+def _drop(_: logging.LogRecord) -> bool:
+    return False
+
+
+def _drop_on_root(record: logging.LogRecord) -> bool:
+    folders = record.pathname.split(os.sep)
+    return not any(name in folders[:-1] for name in _ON_ROOT)
 
 
 def config(credentials: Credentials, region: str, endpoint: str | None, connections: int) -> Any:
@@ -37,7 +62,7 @@ def config(credentials: Credentials, region: str, endpoint: str | None, connecti
     silence()
     _adjust_adapters()
     scheme, _, host = endpoint.rpartition("://") if endpoint else ("", "", None)
-    return lean.load("alibabacloud_tea_openapi.utils_models").Config(
+    return lazy_sdk.load("alibabacloud_tea_openapi.utils_models").Config(
         access_key_id=credentials.access_key_id,
         access_key_secret=credentials.access_key_secret,
         security_token=credentials.security_token or None,
@@ -49,13 +74,20 @@ def config(credentials: Credentials, region: str, endpoint: str | None, connecti
     )
 
 
+class _RedirectedError(Exception):
+    """An answer sent the call to another host."""
+
+
 _answer = threading.local()  # the HTTP status of this thread's last answer, which the SDKs lose where it is no JSON
 
 
-def _noting_status(send: Callable[..., T]) -> Callable[..., T]:
+def _noting_status(send: Callable[..., T], **always: Any) -> Callable[..., T]:
     def noting(*args: Any, **kwargs: Any) -> T:
-        response = send(*args, **kwargs)
+        response = send(*args, **kwargs, **always)
         _answer.status = getattr(response, "status_code", 0)
+        if 300 <= _answer.status < 400:
+            getattr(response, "close", bool)()
+            raise _RedirectedError
         return response
 
     return noting
@@ -69,7 +101,7 @@ def _adjust_adapters() -> None:
     connection: 20 ms of work, so that 32 connections cost more than half a second. Where the SDK makes its adapters
     otherwise, this does nothing.
     """
-    core = lean.load("darabonba.core")
+    core = lazy_sdk.load("darabonba.core")
     make = getattr(core.DaraCore, "get_adapter", None)
 
     def get_adapter(prefix: str, *args: Any, **kwargs: Any) -> Any:
@@ -94,14 +126,33 @@ def _adjust_adapters() -> None:
 
 def generic_client(credentials: Credentials, region: str, endpoint: str) -> Any:
     """A client of `alibabacloud_tea_openapi` for any API."""
-    return lean.load("alibabacloud_tea_openapi.client").Client(config(credentials, region, endpoint, connections=10))
+    return lazy_sdk.load("alibabacloud_tea_openapi.client").Client(
+        config(credentials, region, endpoint, connections=10)
+    )
+
+
+def rpc_call(action: str, version: str, method: str, query: Mapping[str, object]) -> tuple[Any, Any]:
+    """The first two arguments of `call_api` for a call in RPC style: parameters in the query, JSON for an answer."""
+    models = lazy_sdk.load("alibabacloud_tea_openapi.utils_models")
+    params = models.Params(
+        action=action,
+        version=version,
+        protocol="HTTPS",
+        pathname="/",
+        method=method,
+        auth_type="AK",
+        style="RPC",
+        req_body_type="formData",
+        body_type="json",
+    )
+    return params, models.OpenApiRequest(query={name: str(value) for name, value in query.items() if value is not None})
 
 
 def roa_call(
     action: str, version: str, path: str, *, query: dict[str, str], headers: dict[str, str], payload: bytes
 ) -> tuple[Any, Any]:
     """The first two arguments of `call_api` for a POST in ROA style that is bytes both ways."""
-    models = lean.load("alibabacloud_tea_openapi.utils_models")
+    models = lazy_sdk.load("alibabacloud_tea_openapi.utils_models")
     params = models.Params(
         action=action,
         version=version,
@@ -118,11 +169,11 @@ def roa_call(
 
 def fc2_client(credentials: Credentials, endpoint: str, timeout: float) -> Any:
     """A client of `aliyun-fc2`. `timeout` in seconds."""
-    fc2 = lean.load("fc2.client")
+    fc2 = lazy_sdk.load("fc2.client")
     silence()
     fc2.retries = 0  # its own take 30 s, whatever time there is
     if fc2.requestWithTry.__module__ == fc2.__name__:
-        fc2.requestWithTry = _noting_status(fc2.requestWithTry)
+        fc2.requestWithTry = _noting_status(fc2.requestWithTry, allow_redirects=False)
     return fc2.Client(
         endpoint=endpoint,
         accessKeyID=credentials.access_key_id,
@@ -148,7 +199,7 @@ def call(
     remaining = deadline.remaining()
     if remaining < LEAST_TIME:
         raise out_of_time()
-    options = lean.load("darabonba.runtime").RuntimeOptions(
+    options = lazy_sdk.load("darabonba.runtime").RuntimeOptions(
         connect_timeout=int(1000 * min(CONNECT_TIMEOUT, remaining)),
         read_timeout=int(1000 * min(read_timeout, remaining)),
     )
@@ -162,6 +213,12 @@ def call(
 def unreadable(operation: str) -> ApiError:
     """There was an answer, but not one that the API gives."""
     return ApiError(Problem("NoAnswer", f"{operation}: the answer could not be read", ErrorKind.UNKNOWN))
+
+
+def credentials_ended(problem: Problem) -> ApiError:
+    """The credentials were good when this invocation began, and are no longer: only another one has new ones."""
+    hint = "the credentials of this invocation have ended; the next one has new ones and goes on"
+    return ApiError(Problem(problem.code, problem.message, ErrorKind.TRANSIENT, problem.request_id, hint))
 
 
 def out_of_time() -> ApiError:
@@ -211,7 +268,9 @@ def _fc2_answer(error: Any) -> dict[str, Any]:
 def _no_answer(error: Exception, action: str, status: int) -> Problem:
     """The texts of these exceptions hold URLs; so only what kind of failure it was is told."""
     text = str(error)
-    if status:
+    if 300 <= status < 400:
+        what = f"answered with a redirect (HTTP {status}), which is never followed"
+    elif status:
         what = f"gave an answer that could not be read (HTTP {status})"
     elif "timed out" in text or "timeout" in text.lower():
         what = "did not answer in time"

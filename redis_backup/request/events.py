@@ -2,7 +2,7 @@
 
     bytes ─► timer        payload ───────────────┐
              CloudEvent   data, else subject ────┤
-             HTTP         body ──────────────────┼─► Event.fields ─► redis_backup.request
+             HTTP         body ──────────────────┼─► Event.fields ─► redis_backup.request.request
              manual       the whole event ───────┤
              list         each item, as above ───┘
 
@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -24,6 +25,8 @@ from redis_backup import timestamps
 from redis_backup.errors import InvalidRequest
 
 MAX_BODY = 1_000_000  # characters; 10,000 instances with their jobs need less
+MAX_ID = 256  # characters of a trigger's ID; it goes along with every follow-up
+_BOM = "\ufeff"
 
 
 class TriggerKind(str, Enum):
@@ -69,10 +72,19 @@ def read_events(raw: bytes | str, request_id: str) -> list[Event]:
     try:
         value = _json_or_text(raw)
         if isinstance(value, list) and any(isinstance(_json_or_text(item), dict) for item in value):
-            return [_classify(_json_or_text(item), request_id) for item in value]
+            return [_item(item, request_id) for item in value]
         return [_classify(value, request_id)]
     except RecursionError:
         raise InvalidRequest(["the event is nested too deeply: it takes a JSON object or instance IDs"]) from None
+
+
+def _item(value: Any, request_id: str) -> Event:
+    """One event of a batch, which is refused by itself."""
+    try:
+        return _classify(_json_or_text(value), request_id)
+    except RecursionError:
+        fault = "the event is nested too deeply: it takes a JSON object or instance IDs"
+        return Event(TriggerKind.MANUAL, request_id, "event", None, fault=fault)
 
 
 def _classify(value: Any, request_id: str) -> Event:
@@ -93,7 +105,7 @@ def _timer(value: Mapping[str, Any]) -> Event:
     since = _time_or_none(fired)
     return Event(
         TriggerKind.TIMER,
-        f"{name}@{timestamps.render(since) if since else fired}",
+        _id(f"{name}@{timestamps.render(since) if since else fired}"),
         "timer payload",
         _json_or_text(value.get("payload")),
         since,
@@ -111,7 +123,7 @@ def _cloud_event(value: Mapping[str, Any]) -> Event:
         data = value.get("data_base64")
     return Event(
         TriggerKind.EVENTBRIDGE,
-        _text(value.get("id")),
+        _id(value.get("id")),
         "CloudEvent data",
         _json_base64_or_text(data),
         since,
@@ -136,7 +148,7 @@ def _http(value: Mapping[str, Any]) -> Event:
         if isinstance(body, str) and len(body) > MAX_BODY:
             raise ValueError(f"is {len(body)} characters long")
         if isinstance(body, str) and value.get("isBase64Encoded") is True:
-            body = base64.b64decode(body, validate=True).decode()
+            body = base64.b64decode(body, validate=True).decode("utf-8-sig")
         fields = _json_or_text(body)
     except UnicodeDecodeError:
         fault = "HTTP body holds bytes that are no UTF-8 text: it takes a JSON object"
@@ -146,7 +158,7 @@ def _http(value: Mapping[str, Any]) -> Event:
         fault = "HTTP body is nested too deeply: it takes a JSON object"
     except ValueError as error:
         fault = f"HTTP body {error}: it takes a JSON object of at most {MAX_BODY}"
-    return Event(
+    event = Event(
         TriggerKind.HTTP,
         _text(about.get("requestId")),
         "HTTP body",
@@ -155,6 +167,28 @@ def _http(value: Mapping[str, Any]) -> Event:
         method=_text(http.get("method")).upper() if isinstance(http, dict) else "",
         fault=fault,
     )
+    return _posted_cloud_event(event, value.get("headers"))
+
+
+def _posted_cloud_event(event: Event, headers: Any) -> Event:
+    """An HTTP request whose body is a CloudEvent, or whose headers `ce-*` make it one: its data, time and subject."""
+    attributes: dict[str, Any] = {"data": event.fields}
+    for name, value in headers.items() if isinstance(headers, dict) else ():
+        if str(name).lower().startswith("ce-"):
+            attributes[str(name)[3:].lower()] = value[0] if isinstance(value, list) and value else value
+    if isinstance(event.fields, dict) and "specversion" in event.fields:
+        attributes = event.fields
+    if "specversion" not in attributes:
+        return event
+    inner = _cloud_event(attributes)
+    return replace(
+        event,
+        id=inner.id or event.id,
+        place="CloudEvent data",
+        fields=inner.fields,
+        since=inner.since or event.since,
+        subject=inner.subject,
+    )
 
 
 def _json_or_text(value: Any) -> Any:
@@ -162,6 +196,7 @@ def _json_or_text(value: Any) -> Any:
     for _ in range(3):
         if not isinstance(value, str):
             return value
+        value = value.lstrip(_BOM)
         if not value.strip():
             return None
         try:
@@ -175,7 +210,7 @@ def _json_base64_or_text(value: Any) -> Any:
     decoded = _json_or_text(value)
     if isinstance(decoded, str):
         try:
-            return _json_or_text(base64.b64decode("".join(decoded.split()), validate=True).decode())
+            return _json_or_text(base64.b64decode("".join(decoded.split()), validate=True).decode("utf-8-sig"))
         except ValueError:  # neither base64 nor, inside, UTF-8
             pass
     return decoded
@@ -184,6 +219,12 @@ def _json_base64_or_text(value: Any) -> Any:
 def _text(value: Any) -> str:
     """A short text in one line, whatever the value was."""
     return " ".join(str(value).encode("utf-8", "replace").decode().split()) if isinstance(value, (str, int)) else ""
+
+
+def _id(value: Any) -> str:
+    """A trigger's ID, a very long one cut and made unique again by a digest of the whole."""
+    text = _text(value)
+    return text if len(text) <= MAX_ID else f"{text[: MAX_ID - 17]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _time_or_none(value: Any) -> datetime | None:

@@ -31,8 +31,8 @@ class Credentials:
 
 
 @dataclass(frozen=True)
-class Invocation:
-    """One call of the function. Times are monotonic seconds of the clock; `service` is empty on FC 3.0."""
+class Context:
+    """One invocation of the function. Times are monotonic seconds of the clock; `service` is empty on FC 3.0."""
 
     request_id: str
     region: str
@@ -55,7 +55,7 @@ class Invocation:
         return self.started + self.timeout - min(3.0, max(0.5, self.timeout * 0.05))
 
     @classmethod
-    def of(cls, context: Any, environ: Mapping[str, str], clock: Clock) -> Invocation:
+    def from_runtime(cls, context: Any, environ: Mapping[str, str], clock: Clock) -> Context:
         """Read FC's context, which differs between runtimes (python3.12 has no credentials and no service).
 
         The context's credentials come first: those of the environment are as old as the instance.

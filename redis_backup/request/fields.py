@@ -4,44 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from redis_backup.request.instances import REGION
 from redis_backup.settings import is_retention
 
 MAX_TAGS = 5  # DescribeInstances takes no more
-ARN = re.compile(r"acs:kvstore:([^:]*):[^:]*:instance/(.+)")
-_INSTANCE_ID = re.compile(r"r-[a-z0-9][a-z0-9-]{0,62}")  # there is no documented pattern; ARNs and regions must not fit
-_REGION = re.compile(r"(?=.{3,40}$)[a-z]{2,}(-[a-z0-9]+)+")
-JOB_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-
-
-@dataclass(frozen=True)
-class Target:
-    """One instance."""
-
-    region: str
-    instance_id: str
-
-    @property
-    def key(self) -> str:
-        """`REGION/r-…`, as requests, settings and records name it."""
-        return f"{self.region}/{self.instance_id}"
-
-
-def target_of(name: Any, region: str) -> Target | None:
-    """The instance that `r-…`, `REGION/r-…` or an ARN names; None where it names none."""
-    if not isinstance(name, str):
-        return None
-    arn = ARN.fullmatch(name.strip())
-    if arn:
-        region, name = arn[1] or region, arn[2]
-    elif "/" in name:
-        region, name = name.strip().split("/", 1)
-    if not _INSTANCE_ID.fullmatch(name.strip()) or (region and not _REGION.fullmatch(region)):
-        return None
-    return Target(region, name.strip())
+JOB_MARK = re.compile(r"[A-Za-z0-9_.:-]{1,80}")  # a job ID, or what the function itself wrote beside it
 
 
 def words(text: str) -> list[str]:
@@ -67,6 +37,8 @@ def json_fault(text: str) -> str | None:
         json.loads(text if text.lstrip()[:1] in ("{", "[") else "0")
     except json.JSONDecodeError as error:
         return f"no valid JSON (line {error.lineno}, column {error.colno}: {error.msg})"
+    except ValueError:  # CPython reads no integer of more than 4,300 digits
+        return "no valid JSON that can be read: a number in it is too long"
     return None
 
 
@@ -76,14 +48,14 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def kind_of(value: Any) -> str:
+def json_kind(value: Any) -> str:
     """What a JSON value that is neither object, list nor text is called."""
     return "true or false" if isinstance(value, bool) else "a number" if isinstance(value, (int, float)) else "null"
 
 
 def region(value: Any) -> str:
     """A region's name."""
-    if not _REGION.fullmatch(value):
+    if not REGION.fullmatch(value):
         raise ValueError
     return str(value)
 
@@ -92,6 +64,8 @@ def tags(value: Any) -> dict[str, str]:
     """Tags by their keys."""
     if not 1 <= len(value) <= MAX_TAGS or not all(isinstance(text, str) and key for key, text in value.items()):
         raise ValueError
+    for key, text in value.items():
+        (key + text).encode()  # UnicodeEncodeError, a ValueError, for half a character
     return dict(value)
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis_backup import timestamps
-from redis_backup.fields import Target
-from redis_backup.request import Request
+from redis_backup.reconcile.work import WATCHING
+from redis_backup.request.events import Event, TriggerKind
+from redis_backup.request.instances import InstanceRef
+from redis_backup.request.request import Finished, Request, Shared
 from redis_backup.runtime import Runtime
 from redis_backup.states import Outcome, Problem, State
 
@@ -35,43 +37,100 @@ class Recorder:
         self._clock, self._out, self._request_id = runtime.clock, runtime.stdout, request_id
         self._lock = threading.Lock()
 
-    def state(self, request: Request, target: Target, outcome: Outcome) -> None:
+    def state(self, request: Request, instance: InstanceRef, outcome: Outcome) -> None:
         """An instance has come to a state. Job IDs that do not fit into one line go out in several."""
         adopted = outcome.state is State.RUNNING and outcome.adopted
         record = {
             **_story(request),
-            "region": target.region,
-            "instance_id": target.instance_id,
+            "region": instance.region,
+            "instance_id": instance.instance_id,
             "attempts": outcome.attempts or None,
             "progress": outcome.progress,
             "backup_size": outcome.backup_size,
             "duration_seconds": outcome.duration_seconds,
-            **error_fields(outcome.error),
+            **(error_fields(outcome.error) or {"hint": outcome.note}),
         }
+        is_watched = outcome.error is not None and outcome.error.code == WATCHING
+        level = "INFO" if is_watched else _LEVELS.get(outcome.state, "INFO")
         event = "backup_adopted" if adopted else _EVENTS[outcome.state]
         for job_ids in _chunks(outcome.job_ids) or [None]:
-            self._write(_LEVELS.get(outcome.state, "INFO"), event, {**record, "job_ids": job_ids})
+            self._write(level, event, {**record, "job_ids": job_ids})
 
-    def warning(self, message: str, *, request: Request | None = None, problem: Problem | None = None) -> None:
+    def warning(
+        self,
+        message: str,
+        *,
+        request: Request | None = None,
+        instance: InstanceRef | None = None,
+        problem: Problem | None = None,
+    ) -> None:
         """Something that a person should look at, though no instance failed by it."""
         story = _story(request) if request else {}
+        about = {"region": instance.region, "instance_id": instance.instance_id} if instance else {}
         self._write(
             "WARNING",
             "warning",
             {
                 **story,
+                **about,
                 **error_fields(problem),
                 "error_message": f"{message}: {problem.message}" if problem else message,
             },
         )
 
-    def failed_attempt(self, request: Request, target: Target, job_ids: tuple[str, ...], attempts: int) -> None:
+    def failed_attempt(self, request: Request, instance: InstanceRef, job_ids: tuple[str, ...], attempts: int) -> None:
         """Backups of a request have failed, and another is about to be started, or was."""
-        record = {"region": target.region, "instance_id": target.instance_id, "attempts": attempts}
+        record = {"region": instance.region, "instance_id": instance.instance_id, "attempts": attempts}
         message = "backups of this request failed before this one"
         for ids in _chunks(job_ids) or [None]:
             fields = {**record, "job_ids": ids, "error_code": "BackupJobFailed", "error_message": message}
             self._write("WARNING", "warning", {**_story(request), **fields})
+
+    def shared(self, shared: Shared, outcome: Outcome) -> None:
+        """An instance that two events of a batch name: this one's backup is the stricter one's."""
+        owner = shared.owner.trigger_id
+        record = {
+            "region": shared.instance.region,
+            "instance_id": shared.instance.instance_id,
+            "attempts": outcome.attempts or None,
+            "hint": f"another event of the batch names it too, and is stricter: its trigger_id is {owner}",
+        }
+        for job_ids in _chunks(outcome.job_ids) or [None]:
+            self._write("INFO", "backup_adopted", {**_story(shared.request), **record, "job_ids": job_ids})
+
+    def refused(self, event: Event, message: str) -> None:
+        """An event of a batch that is no request."""
+        fields = {"trigger": event.kind.value, "trigger_id": event.id}
+        self._write("ERROR", "event_refused", {**fields, "error_code": "InvalidRequest", "error_message": message})
+
+    def request_finished(self, request: Request, finished: Finished) -> None:
+        """Nothing of a request (or shard) is open any more: what came of all of it."""
+        now = timestamps.from_epoch(self._clock.time())
+        self._write(
+            "ERROR" if finished.failed or finished.unlisted else "INFO",
+            "request_finished",
+            {
+                **_story(request),
+                "shard": request.follow.shard if request.follow else None,
+                "instances": finished.succeeded + finished.failed,
+                "succeeded": finished.succeeded,
+                "failed": finished.failed,
+                "attempts": finished.attempts,
+                "first_started": timestamps.render(finished.first_started) if finished.first_started else None,
+                "duration_seconds": max(0, int((now - request.since).total_seconds())),
+                "failed_ids": _first(finished.failed_ids, 800),
+                "error_message": f"{finished.unlisted} instances were not listed" if finished.unlisted else None,
+            },
+        )
+
+    def nothing_started(
+        self, kind: TriggerKind, events: Sequence[Event], *, problem: Problem | None = None, **fields: str
+    ) -> None:
+        """The report of an event that is no request, or whose instances could not be looked up."""
+        if problem:
+            fields |= {**error_fields(problem), "hint": problem.hint or "send the event again"}
+        trigger_id = ",".join(dict.fromkeys(event.id for event in events))
+        self.report("ERROR", {"trigger": kind.value, "trigger_id": trigger_id, "ok": False, **fields})
 
     def report(self, level: str, fields: Mapping[str, Any]) -> None:
         """What one invocation came to."""
@@ -114,6 +173,12 @@ def error_fields(problem: Problem | None) -> dict[str, Any]:
         "hint": problem.hint,
         "api_request_id": problem.request_id,
     }
+
+
+def _first(texts: Sequence[str], length: int) -> str | None:
+    """As many of the texts as fit, joined by commas."""
+    joined = ",".join(texts)
+    return (joined if len(joined) <= length else joined[:length].rpartition(",")[0]) or None
 
 
 def _chunks(job_ids: tuple[str, ...]) -> list[str | None]:

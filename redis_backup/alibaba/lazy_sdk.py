@@ -10,7 +10,7 @@ What signs and sends are the SDKs' own modules, as they are. Only what *they* im
   name, path and content, and import a class's file when the class is first asked for.
 
 So nothing is missing, it only comes later: asynchronous calls, RSA keys and the default credential chain work as ever.
-Where an SDK cannot be imported in this way, it is imported as usual. `tests/test_lean.py` compares the two ways.
+Where an SDK cannot be imported in this way, it is imported as usual. `tests/test_lazy_sdk.py` compares the two ways.
 """
 
 from __future__ import annotations

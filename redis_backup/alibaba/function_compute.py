@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from redis_backup import lean, sdk
-from redis_backup.api_errors import ApiError
-from redis_backup.invocation import Credentials, Invocation
-from redis_backup.pace import Deadline
+from redis_backup.alibaba import lazy_sdk, sdk
+from redis_backup.alibaba.api_errors import ApiError
+from redis_backup.backoff import Deadline
+from redis_backup.context import Context, Credentials
 
 MAX_ASYNC_PAYLOAD = 128 * 1024  # bytes (FC's limits)
 
@@ -30,11 +30,9 @@ class FunctionName:
     qualifier: str = ""
 
     @classmethod
-    def of(cls, invocation: Invocation) -> FunctionName:
+    def from_context(cls, context: Context) -> FunctionName:
         """The function that is being invoked."""
-        return cls(
-            invocation.region, invocation.account_id, invocation.function, invocation.service, invocation.qualifier
-        )
+        return cls(context.region, context.account_id, context.function, context.service, context.qualifier)
 
     @property
     def resource(self) -> str:
@@ -47,10 +45,11 @@ class FunctionName:
 
 @dataclass(frozen=True)
 class Reply:
-    """A function's answer. `error_type` is set where the function raised."""
+    """A function's answer. `error_type` is set where the function raised; `date`: the answer's header of that name."""
 
     body: bytes
     error_type: str = ""
+    date: str = ""
 
 
 def start(
@@ -62,8 +61,8 @@ def start(
     task_id: str,
     delay: int,
     deadline: Deadline,
-) -> None:
-    """Invoke asynchronously, `delay` seconds from now, unless that task ID has been used. Raise ApiError."""
+) -> bool:
+    """Invoke asynchronously, `delay` seconds from now. False: that task ID has been used before. Raise ApiError."""
     kind = "x-fc-stateful-async-invocation-id" if name.service else "x-fc-async-task-id"
     headers = {"x-fc-invocation-type": "Async", kind: task_id}
     if delay:
@@ -71,11 +70,12 @@ def start(
     try:
         reply = invoke(name, endpoint, credentials, payload, headers, deadline=deadline, read_timeout=sdk.READ_TIMEOUT)
     except ApiError as error:
-        if error.status != 409:
-            raise
-    else:
-        if reply.body and not _is_json(reply.body):  # a proxy's page, say: FC's own answer has no body
-            raise sdk.unreadable("InvokeFunction")
+        if error.status == 409 or "AlreadyExist" in error.problem.code:  # one page has 400 for it
+            return False
+        raise
+    if reply.body and not _is_json(reply.body):  # a proxy's page, say: FC's own answer has no body
+        raise sdk.unreadable("InvokeFunction")
+    return True
 
 
 def invoke(
@@ -117,11 +117,11 @@ def _send_2_0(
         answer = client.invoke_function(
             name.service, name.function, payload=payload, headers=headers, qualifier=name.qualifier or None
         )
-    except lean.load("fc2.fc_exceptions").FcError as error:
+    except lazy_sdk.load("fc2.fc_exceptions").FcError as error:
         if error.status_code != 200:
             raise
         return Reply(error.message.encode(), "UnhandledInvocationError")  # its way to tell of the function's own error
-    return Reply(answer.data, answer.headers.get("x-fc-error-type", ""))
+    return Reply(answer.data, answer.headers.get("x-fc-error-type", ""), answer.headers.get("date", ""))
 
 
 def _send_3_0(
@@ -138,4 +138,5 @@ def _send_3_0(
         ),
         options,
     )
-    return Reply(answer["body"] or b"", answer["headers"].get("x-fc-error-type", ""))
+    headers_back = answer["headers"]
+    return Reply(answer["body"] or b"", headers_back.get("x-fc-error-type", ""), headers_back.get("date", ""))

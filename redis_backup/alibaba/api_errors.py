@@ -12,7 +12,9 @@ from typing import Any
 from redis_backup.states import ErrorKind, Problem
 
 BACKUP_RUNS = ("BackupJobExists",)
-_CHANGING = ("IncorrectDBInstanceState", "InstanceStatus.NotSupport", "OperationDenied.DBInstanceStatus")
+WRONG_TYPE = ("InstanceType.NotSupport", "IncorrectDBInstanceType", "IncorrectEngineVersion")
+EXPIRED = "InvalidSecurityToken"  # and what follows a dot: the invocation's credentials have ended
+CHANGING = ("IncorrectDBInstanceState", "InstanceStatus.NotSupport", "OperationDenied.DBInstanceStatus")
 _THROTTLED = ("ResourceExhausted", "ResourceThrottled", "TooManyRequests")  # Function Compute's own
 _TRANSIENT = ("ServiceUnavailable", "ServerBusy", "LockTimeout", "InternalError", "TaskExists", "TaskHasExist")
 _NOT_FOUND = ("InvalidInstanceId.NotFound", "InvalidDbInstanceId.NotFound", "DBInstanceNotFound")
@@ -20,23 +22,20 @@ _DENIED = ("Forbidden.RAM", "NoPermission", "AccessDenied", "Forbidden")
 _PERMANENT = (
     *_NOT_FOUND,
     *_DENIED,
-    "InstanceType.NotSupport",
-    "IncorrectDBInstanceType",
-    "IncorrectEngineVersion",
+    *WRONG_TYPE,
     "IncorrectDBInstanceLockMode",
     "BackupTimesExceeded",
     "InvalidBackupRetentionPeriod.Malformed",
 )
 # Their messages quote what was signed, the security token included: never shown.
-_CREDENTIALS = ("SignatureDoesNotMatch", "IncompleteSignature", "InvalidAccessKeyId", "InvalidSecurityToken")
+_CREDENTIALS = ("SignatureDoesNotMatch", "IncompleteSignature", "InvalidAccessKeyId", EXPIRED)
 
 _HINTS = {
     BACKUP_RUNS: "an older backup of the instance still runs; this request starts its own when that has ended",
-    _CHANGING: "the instance is being created or changed; the backup starts when its status is Normal again",
+    CHANGING: "the instance is being created or changed; the backup starts when its status is Normal again",
     _NOT_FOUND: "no instance of this ID in region {region}: check the ID, or name another region as REGION/{instance}",
     ("BackupTimesExceeded",): "the day's manual backups of this instance are used up (30); it can go on tomorrow",
-    ("InstanceType.NotSupport", "IncorrectDBInstanceType", "IncorrectEngineVersion"): "this type or version of "
-    "instance cannot be backed up by CreateBackup: take it out of the request",
+    WRONG_TYPE: "this type or version of instance cannot be backed up by CreateBackup: take it out of the request",
     (
         "IncorrectDBInstanceLockMode",
     ): "the instance is locked (expired, or its disk is full): unlock it, then ask again",
@@ -56,6 +55,11 @@ class ApiError(Exception):
         """What can be done about it."""
         return self.problem.kind
 
+    @property
+    def is_not_found(self) -> bool:
+        """Whether the API knows no such instance."""
+        return self.is_one_of(_NOT_FOUND)
+
     def is_one_of(self, codes: Iterable[str]) -> bool:
         """Whether its code is one of these, prefixed or not."""
         return matches(self.problem.code, codes)
@@ -66,14 +70,14 @@ def matches(code: str, codes: Iterable[str]) -> bool:
     return any(code == known or code.endswith(f".{known}") for known in codes)
 
 
-def kind_of(code: str, status: int) -> ErrorKind:
+def error_kind(code: str, status: int) -> ErrorKind:
     """The kind of an answer that was JSON and had a code, or `""` for none.
 
     A code that nobody listed is a definite refusal below 500, and an unknown outcome above.
     """
     if code.startswith("Throttling") or ".Throttling" in code or matches(code, _THROTTLED):
         return ErrorKind.THROTTLED
-    if matches(code, (*BACKUP_RUNS, *_CHANGING)):
+    if matches(code, (*BACKUP_RUNS, *CHANGING)):
         return ErrorKind.BUSY
     if matches(code, _TRANSIENT):
         return ErrorKind.TRANSIENT
@@ -94,7 +98,7 @@ def problem_of(
     secrets: Iterable[str] = (),
 ) -> Problem:
     """Turn an error answer into what people see. `action`, `resource`: what RAM has to allow for the call."""
-    kind = kind_of(code, status)
+    kind = error_kind(code, status)
     if code.startswith(_CREDENTIALS):
         message = "the API refused the signature or the token of the function's credentials"
         hint: str | None = "check that the function still has its role and that its clock is right; then ask again"

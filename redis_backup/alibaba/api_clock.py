@@ -1,0 +1,51 @@
+"""How far R-KVStore's clock is ahead of the function's: told by the `Date` header of its answers, and never guessed.
+
+A header is in whole seconds, so that one answer tells the difference to a second and the time that the call took. Each
+further one narrows it down.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from redis_backup import timestamps
+from redis_backup.runtime import Clock
+
+MAX_DIFFERENCE = 30.0  # seconds; a header that differs by more is some other machine's
+
+
+class ApiClock:
+    """R-KVStore's clock, as far as its answers have told. Threads may share it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._low, self._high = 0.0, 0.0  # seconds that it is ahead, at least and at most
+        self.is_known = False
+
+    def note(self, header: str | None, sent: float) -> None:
+        """Take note of an answer's `Date`. `sent`: when the call was sent, by the function's clock."""
+        received = self._clock.time()
+        try:
+            date = parsedate_to_datetime(header or "").timestamp()
+        except (ValueError, TypeError, OverflowError):
+            return
+        low, high = date - received, date + 1 - sent
+        if max(abs(low), abs(high)) > MAX_DIFFERENCE + 2:
+            return
+        with self._lock:
+            narrowed = max(low, self._low), min(high, self._high)
+            if not self.is_known or narrowed[0] > narrowed[1]:  # the first answer, or a clock that was set
+                narrowed = low, high
+            self._low, self._high = narrowed
+            self.is_known = True
+
+    def at_least(self) -> datetime:
+        """What the clock shows now at least; the function's own time where no answer has told."""
+        return timestamps.from_epoch(self._clock.time()) + timedelta(seconds=self._low)
+
+    def ahead(self) -> timedelta:
+        """How far it is ahead for certain, zero where it may be right or behind."""
+        return timedelta(seconds=max(0.0, self._low))

@@ -1,0 +1,186 @@
+"""R-KVStore (API 2015-01-01) as this function uses it: six operations of one region, each call sent once.
+
+The official client signs and sends; the operations' own methods are not used, since their models turn a list that is
+absent from an answer into an empty one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from redis_backup import timestamps
+from redis_backup.alibaba import lazy_sdk, parsing, sdk
+from redis_backup.alibaba.api_clock import ApiClock
+from redis_backup.alibaba.api_errors import EXPIRED, ApiError
+from redis_backup.alibaba.parsing import Instance, Job, Unreadable
+from redis_backup.backoff import Deadline
+from redis_backup.context import Context
+from redis_backup.runtime import Clock
+from redis_backup.settings import Settings
+from redis_backup.states import ErrorKind, Problem
+
+T = TypeVar("T")
+BATCH = 30  # IDs that DescribeInstances takes in one call
+_VERSION = "2015-01-01"
+_MARGIN = timedelta(minutes=2)  # windows are in minutes, and clocks differ
+_SETS, _INSTANCES, _CLUSTERS = 300, 50, 100  # entries that fit on a page
+
+
+class RKVStore:
+    """One region's API. Every method may raise ApiError. Threads may share it."""
+
+    def __init__(
+        self,
+        region: str,
+        context: Context,
+        settings: Settings,
+        clock: Clock,
+        deadline: Deadline,
+        api_clock: ApiClock,
+    ) -> None:
+        client = lazy_sdk.load("alibabacloud_r_kvstore20150101.client")
+        endpoint = settings.endpoint.format(region=region, account=context.account_id) if settings.endpoint else None
+        self._client = client.Client(sdk.config(context.credentials, region, endpoint, settings.concurrency))
+        self._region, self._account, self._secrets = region, context.account_id, context.credentials.secrets
+        self._clock, self._deadline, self._api_clock = clock, deadline, api_clock
+        self._first_call, self._is_warm, self._was_served = threading.Lock(), False, False
+
+    def create_backup(self, instance_id: str, retention_days: int | None) -> tuple[str, ...]:
+        """Start a backup; its job IDs, in the API's order."""
+        query = {"InstanceId": instance_id, "BackupRetentionPeriod": retention_days}
+        ids = self._call("CreateBackup", query, lambda body: parsing.split_job_ids(body.get("BackupJobID")))
+        if not ids:
+            raise ApiError(Problem("NoJobID", "CreateBackup answered without a job ID", ErrorKind.UNKNOWN))
+        return ids
+
+    def backup_tasks(self, instance_id: str) -> list[Job]:
+        """What runs now, or is listed as if it did."""
+
+        def read(body: Any) -> list[Job]:
+            return [parsing.backup_task(entry) for entry in parsing.entries(body, "BackupJobs")]
+
+        return self._call("DescribeBackupTasks", {"InstanceId": instance_id}, read)
+
+    def backup_sets(self, instance_id: str, since: datetime) -> list[Job]:
+        """What began since then and has ended."""
+        query = {"InstanceId": instance_id, **self._window(since)}
+        listed, total = self._list("DescribeBackups", query, _SETS, "Backups", "Backup")
+        if len(listed) < total:  # what is missing could be the one that counts
+            raise sdk.unreadable("DescribeBackups")
+        return [parsing.backup_set(entry) for entry in listed]
+
+    def cluster_backups(self, instance_id: str, since: datetime) -> list[Job]:
+        """A cloud-native cluster's backups that began since then, running and ended."""
+        query = {"RegionId": self._region, "InstanceId": instance_id, **self._window(since)}
+        query |= {"NoShardBackup": "true"}  # leaves out each shard's download URLs
+        listed, _ = self._list("DescribeClusterBackupList", query, _CLUSTERS, "ClusterBackups", method="GET")
+        try:
+            return [parsing.cluster_backup(entry) for entry in listed]
+        except Unreadable:
+            raise sdk.unreadable("DescribeClusterBackupList") from None
+
+    def describe(self, instance_ids: Sequence[str]) -> dict[str, Instance]:
+        """Those of at most 30 instances. One that is left out is not known to be absent."""
+        found: dict[str, Instance] = {}
+        # The official metadata names Redis as the default type, so Tair instances may be left out unless asked for.
+        for instance_type in (None, "Tair"):
+            missing = [instance_id for instance_id in instance_ids if instance_id not in found]
+            query = {"InstanceIds": ",".join(missing), "InstanceType": instance_type}
+            try:
+                for entry in self._instances(query)[0] if missing else ():
+                    found[str(entry.get("InstanceId"))] = parsing.instance(entry)
+            except ApiError:
+                if instance_type is None:
+                    raise
+        return found
+
+    def describe_one(self, instance_id: str) -> Instance:
+        """One instance, asked of itself: an unknown one raises."""
+
+        def read(body: Any) -> Instance:
+            listed = parsing.entries(body, "Instances", "DBInstanceAttribute")
+            if not listed:
+                raise Unreadable
+            return parsing.instance(listed[0])
+
+        return self._call("DescribeInstanceAttribute", {"InstanceId": instance_id}, read)
+
+    def tagged(self, tags: Mapping[str, str], instance_type: str | None) -> tuple[list[str], int]:
+        """The IDs of the region's instances that have all these tags, and how many there are by TotalCount."""
+        query: dict[str, object] = {"InstanceType": instance_type}
+        for number, (key, value) in enumerate(tags.items(), 1):
+            query |= {f"Tag.{number}.Key": key, f"Tag.{number}.Value": value}
+        listed, total = self._instances(query)
+        found = list(dict.fromkeys(str(entry.get("InstanceId")) for entry in listed))
+        return found, total
+
+    def _instances(self, query: Mapping[str, object]) -> tuple[list[Mapping[str, Any]], int]:
+        query = {"RegionId": self._region, **query}
+        return self._list("DescribeInstances", query, _INSTANCES, "Instances", "KVStoreInstance")
+
+    def _window(self, since: datetime) -> dict[str, object]:
+        now = timestamps.from_epoch(self._clock.time())
+        start, end = (moment.strftime("%Y-%m-%dT%H:%MZ") for moment in (since - _MARGIN, now + _MARGIN))
+        return {"StartTime": start, "EndTime": end}
+
+    def _list(
+        self, operation: str, query: Mapping[str, object], size: int, *path: str, method: str = "POST"
+    ) -> tuple[list[Mapping[str, Any]], int]:
+        """The entries of all pages, and how many there are by TotalCount (as many as came, where there is none).
+
+        The last page is the one that reaches TotalCount, or the first that is not full where there is none.
+        """
+
+        def read(body: Any) -> tuple[list[Mapping[str, Any]], int | None]:
+            return parsing.entries(body, *path), parsing.number(body.get("TotalCount"))
+
+        found: list[Mapping[str, Any]] = []
+        before: list[Mapping[str, Any]] = []
+        number = 1
+        while True:
+            page = {**query, "PageNumber": number, "PageSize": size}
+            listed, total = self._call(operation, page, read, method=method)
+            if listed == before:  # none are left, or it knows no pages
+                return found, max(total or 0, len(found))
+            found += listed
+            if not listed or (len(found) >= total if total is not None else len(listed) < size):
+                return found, max(total or 0, len(found))
+            before, number = listed, number + 1
+
+    def _call(
+        self, operation: str, query: Mapping[str, object], read: Callable[[Any], T], *, method: str = "POST"
+    ) -> T:
+        """Call once. The first call goes alone: the SDK makes its session then, without a lock, so one for each."""
+        if not self._is_warm:
+            with self._first_call:
+                if not self._is_warm:
+                    try:
+                        return self._send(operation, query, read, method)
+                    finally:
+                        self._is_warm = True
+        return self._send(operation, query, read, method)
+
+    def _send(self, operation: str, query: Mapping[str, object], read: Callable[[Any], T], method: str) -> T:
+        params, request = sdk.rpc_call(operation, _VERSION, method, query)
+        sent = self._clock.time()
+        try:
+            answer = sdk.call(
+                lambda options: self._client.call_api(params, request, options),
+                self._deadline,
+                action=f"kvstore:{operation}",
+                resource=f"acs:kvstore:{self._region}:{self._account}:instance/{query.get('InstanceId', '*')}",
+                secrets=self._secrets,
+            )
+        except ApiError as error:
+            if error.problem.code.startswith(EXPIRED) and self._was_served:
+                raise sdk.credentials_ended(error.problem) from None
+            raise
+        self._was_served = True
+        self._api_clock.note(answer.get("headers", {}).get("date"), sent)
+        try:
+            return read(answer["body"])
+        except (Unreadable, AttributeError, KeyError, TypeError):
+            raise sdk.unreadable(operation) from None

@@ -1,0 +1,108 @@
+"""How long there is, and how fast to call: a deadline, one throttle for all calls, and the pause before a repeat.
+
+Waiting is full jitter (a random time up to a bound that doubles), the gateway's own hint first.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TypeVar
+
+from redis_backup.runtime import Clock
+
+T = TypeVar("T")
+BASE = 0.5  # seconds; half the first bound of a pause
+MAX_DELAY = 20.0  # seconds; the last bound of a pause
+MAX_HOLD = 8.0  # seconds that a throttled answer without a hint holds all calls back at most: a watch has 12 at most
+WINDOW = 10.0  # seconds over which the rate of served calls is measured
+SLOWER, SLOWEST = 0.95, 0.2  # of what was served; calls a second
+RECOVERY = 0.01  # share by which the rate grows a second, once more for each second since the last throttled answer
+MAX_RECOVERY = 0.1
+UNPACED = 500.0  # calls a second; a rate that is above needs no pacing
+
+
+class Deadline:
+    """A moment of the monotonic clock after which no more work is begun."""
+
+    def __init__(self, clock: Clock, at: float) -> None:
+        self._clock, self.at = clock, at
+
+    def remaining(self) -> float:
+        """Seconds left, negative when it has passed."""
+        return self.at - self._clock.monotonic()
+
+    def sleep(self, seconds: float) -> bool:
+        """Sleep where that leaves time to act afterwards; say whether it did."""
+        if self.remaining() <= seconds + 0.1:
+            return False
+        self._clock.sleep(seconds)
+        return True
+
+
+def jitter(clock: Clock, attempt: int) -> float:
+    """Seconds to wait before another attempt (the first is 0): full jitter, exponential."""
+    return clock.uniform(0, min(MAX_DELAY, BASE * 2.0 ** (attempt + 1)))
+
+
+class Throttle:
+    """The pace of one invocation's calls: as fast as they are served, until an answer says "throttled".
+
+    That answer holds every call back, for as long as it says, and sets the rate to a little less than what was served
+    of late. From then on the rate recovers, faster the longer no call is throttled.
+    """
+
+    def __init__(self, clock: Clock, concurrency: int) -> None:
+        self._clock, self._concurrency = clock, concurrency
+        self._began = clock.monotonic()
+        self._served: deque[float] = deque()
+        self._latency = 0.1  # seconds a call, on average
+        self._rate: float | None = None  # calls a second; None: not paced
+        self._rate_at = self._throttled_at = self._next = 0.0
+        self._in_a_row = 0
+
+    def wait(self) -> float:
+        """Seconds until the next call may be sent, 0 for now."""
+        return max(0.0, self._next - self._clock.monotonic())
+
+    def sent(self) -> None:
+        """Take note of a call that goes out."""
+        if rate := self._current():
+            self._next = max(self._next, self._clock.monotonic()) + 1 / rate
+
+    def served(self, seconds: float) -> None:
+        """Take note of a call that was answered, whatever it said but "throttled", after so many seconds."""
+        self._served.append(self._clock.monotonic())
+        self._latency += 0.1 * (seconds - self._latency)
+        self._in_a_row = 0
+
+    def back_off(self, sent_at: float, hint: float | None) -> None:
+        """Slow down: a call that was sent at that moment was throttled. `hint`: seconds that the API asks to wait."""
+        now = self._clock.monotonic()
+        if sent_at >= self._throttled_at:  # answers to calls that were already under way count once
+            before, served = self._current(), self._measured(now)
+            self._rate = max(SLOWEST, SLOWER * (max(served, 1.0) if before is None else max(served, 0.8 * before)))
+            self._rate_at = self._throttled_at = now
+            self._in_a_row += 1
+        hold = hint or self._clock.uniform(0, min(MAX_HOLD, BASE * 2.0**self._in_a_row))
+        self._next = max(self._next, now + hold + (self._clock.uniform(0, 0.5 / self._rate) if self._rate else 0.0))
+
+    def calls_per_second(self) -> float:
+        """How many calls are served: as measured while throttled, else as many as fit side by side."""
+        now = self._clock.monotonic()
+        if self._current() is not None and now - self._throttled_at < 60:
+            return max(SLOWEST, self._measured(now))
+        return self._concurrency / max(0.01, self._latency)
+
+    def _measured(self, now: float) -> float:
+        while self._served and self._served[0] < now - WINDOW:
+            self._served.popleft()
+        return len(self._served) / min(WINDOW, max(1.0, now - self._began))
+
+    def _current(self) -> float | None:
+        if self._rate is not None:
+            now = self._clock.monotonic()
+            growth = min(MAX_RECOVERY, RECOVERY * (1 + now - self._throttled_at))
+            self._rate *= (1 + growth) ** min(60.0, now - self._rate_at)
+            self._rate_at = now
+            self._rate = None if self._rate > UNPACED else self._rate
+        return self._rate

@@ -1,0 +1,101 @@
+"""CreateBackup, and what its answer means. It never decides: the next look does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from redis_backup import timestamps
+from redis_backup.alibaba.api_clock import ApiClock
+from redis_backup.alibaba.api_errors import BACKUP_RUNS, ApiError
+from redis_backup.alibaba.rkvstore import RKVStore
+from redis_backup.reconcile.known import Attempt, KnownJobs, StillTask
+from redis_backup.reconcile.watch import SEND_WITHIN
+from redis_backup.reconcile.work import Answer, Call, Pause, Step, Work
+from redis_backup.runtime import Clock
+from redis_backup.states import ErrorKind, Outcome, Problem, State
+
+_BUSY_AGAIN = timedelta(minutes=9)  # an older task that stood still, and runs all the same, is believed for so long
+_TIME_TO_LOOK = timedelta(seconds=3)  # so that the next look comes before the watch's gap is too long
+_CLOCK_UNKNOWN = timedelta(seconds=2)  # what R-KVStore's clock may be behind where no answer has told
+
+Act = Generator[Call | Pause, Answer, Problem | None]
+
+
+class NoLongerClearError(Exception):
+    """CreateBackup was not sent: too long after the moment at which nothing could be hidden."""
+
+
+class Actor:
+    """Starts backups. `stores` has a client for each region; `on_started` puts job IDs on record, on any thread."""
+
+    def __init__(
+        self,
+        stores: Mapping[str, RKVStore],
+        api_clock: ApiClock,
+        clock: Clock,
+        on_started: Callable[[Work, Outcome], None],
+    ) -> None:
+        self._stores, self._api_clock, self._clock, self._on_started = stores, api_clock, clock, on_started
+
+    def start(self, work: Work, attempts: int, clear_moment: datetime | None) -> Act:
+        """Send CreateBackup once, after so many attempts that failed; None where a backup has started.
+
+        Otherwise the problem of the answer. Raise NoLongerClearError where it came too late to be sent; without a
+        `clear_moment` it is sent whenever its turn comes.
+        """
+        if (early := work.request.since.replace(microsecond=0) - self._api_clock.at_least()) > timedelta(0):
+            # By R-KVStore's clock the backup would begin before the request, and no repeat would take it for its own.
+            yield Pause(early.total_seconds())
+        try:
+            answer = yield Call(Step.CREATE, lambda: self._send(work, attempts, clear_moment), attempts=1)
+        except ApiError as error:
+            work.has_sent = True
+            return self._not_started(work, error)
+        work.has_sent = True
+        work.known = self._with_attempt(work, answer)
+        work.outcome = Outcome(State.RUNNING, answer.value, attempts=attempts + 1)
+        work.recorded, work.recorded_ids = (State.RUNNING, ""), work.recorded_ids | set(answer.value)
+        return None
+
+    def _send(self, work: Work, attempts: int, clear_moment: datetime | None) -> tuple[str, ...]:
+        """On a worker's thread: whatever becomes of the invocation, the job IDs are on record first."""
+        now = timestamps.from_epoch(self._clock.time())
+        if clear_moment and now - clear_moment > SEND_WITHIN - _TIME_TO_LOOK:
+            raise NoLongerClearError
+        store = self._stores[work.instance.region]
+        job_ids = store.create_backup(work.instance.instance_id, work.request.retention_days)
+        self._on_started(work, Outcome(State.RUNNING, job_ids, attempts=attempts + 1))
+        return job_ids
+
+    def _with_attempt(self, work: Work, answer: Answer) -> KnownJobs:
+        """What is known from now on: the job IDs, and what else is needed to find them in the lists."""
+        job_ids, facts = answer.value, work.facts
+        attempt = Attempt(job_ids)
+        if facts and facts.is_cloud_native:
+            ahead = self._api_clock.at_least() - timestamps.from_epoch(self._clock.time())
+            ahead = ahead if self._api_clock.is_known else -_CLOCK_UNKNOWN
+            attempt = replace(attempt, started_at=answer.sent_at + ahead)
+        elif facts and facts.is_cluster and not (facts.has_job_per_shard and len(job_ids) == facts.shards):
+            attempt = replace(attempt, shards=len(job_ids))
+        known = replace(work.known, unanswered_at=None, is_starved=False, still=None)
+        return replace(known, attempts=(*known.attempts, attempt))
+
+    def lost(self, work: Work) -> None:
+        """Take note of a CreateBackup of unknown outcome: no moment is clear any more."""
+        work.has_sent = True
+        work.watch.reset()
+        now = timestamps.from_epoch(self._clock.time())
+        work.known = replace(work.known, unanswered_at=now, is_starved=False)
+
+    def _not_started(self, work: Work, error: ApiError) -> Problem:
+        now = timestamps.from_epoch(self._clock.time())
+        work.known = replace(work.known, is_starved=False)
+        if error.is_one_of(BACKUP_RUNS):
+            if work.known.still:
+                still = StillTask(work.known.still.shows, now + _BUSY_AGAIN)
+                work.known = replace(work.known, still=still)
+        elif error.kind in (ErrorKind.UNKNOWN, ErrorKind.TRANSIENT):  # it may have begun a backup all the same
+            self.lost(work)
+        return error.problem

@@ -1,0 +1,263 @@
+"""From the jobs that the API lists, and what is known, to a plain list of backups. All special cases end here.
+
+A job is one node's part of a backup. A classic cluster made before 2023-12-05 has a job for each shard, with IDs of
+their own; later ones share a single ID; cloud-native clusters list backups without any. A list can lag behind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from redis_backup.alibaba.parsing import Instance, Job, JobStatus
+from redis_backup.reconcile.known import VANISHED, Attempt, KnownJobs
+from redis_backup.timestamps import UTC
+
+# A job that is known by its ID is the request's own even where R-KVStore's clock is that much behind the trigger's.
+CLOCK_SKEW = timedelta(seconds=5)
+START_SPREAD = timedelta(seconds=60)  # the shards of one backup begin within that time
+MORE_SHARDS_MAY_COME = timedelta(minutes=2)  # a set is listed up to a minute after its task ended
+_NEVER, _FOREVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One backup of an instance. Times are R-KVStore's, None where no list says; `size` in bytes.
+
+    `is_complete`: nothing of it is still to be listed; `is_own`: it is known to have been started for this request;
+    `is_manual`: it is not one of the automatic policy's; `has_vanished`: it failed because it is in no list any more.
+    """
+
+    status: JobStatus
+    job_ids: tuple[str, ...] = ()
+    cluster_backup_id: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    is_complete: bool = True
+    is_own: bool = False
+    is_manual: bool = True
+    has_vanished: bool = False
+    progress: int | None = None
+    size: int | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether it goes on, or what is not listed of it may."""
+        return self.status is JobStatus.RUNNING or not self.is_complete
+
+    def began_since(self, moment: datetime) -> bool:
+        """Whether it began at that moment or later, by R-KVStore's clock."""
+        if self.is_own:
+            return self.started_at is None or self.started_at >= moment - CLOCK_SKEW
+        return self.started_at is not None and self.started_at >= moment
+
+
+def running_tasks(tasks: Iterable[Job], sets: Sequence[Job]) -> list[Job]:
+    """The tasks whose end no set shows. (DescribeBackupTasks may go on listing a job that has ended.)"""
+
+    def ended(task: Job) -> bool:
+        # Nodes tell the shards of a single job ID apart, where both listings name them alike.
+        return any(
+            entry.job_id == task.job_id and (entry.node == task.node or not (_is_shard(entry) and _is_shard(task)))
+            for entry in sets
+        )
+
+    return [task for task in tasks if not ended(task)]
+
+
+def resolve(
+    jobs: Iterable[Job], known: KnownJobs, instance: Instance, since: datetime, earliest: datetime, now: datetime
+) -> tuple[tuple[Backup, ...], KnownJobs]:
+    """All backups that are listed or known, the earliest first, and what is known from now on.
+
+    `since`: failed backups that began before are not the request's; `earliest`: what begins before does not satisfy it;
+    `now`: all three by R-KVStore's clock.
+    """
+    groups = _group(jobs, instance, known)
+    owners = _match(groups, known, instance, since)
+    attempts: list[Attempt] = []
+    backups: list[Backup] = []
+    for attempt in known.attempts:
+        own = [group for group, owner in zip(groups, owners, strict=True) if owner is attempt]
+        found, after = _known_backups(attempt, own, instance, now)
+        if after and not any(backup.is_own and not backup.began_since(earliest) for backup in found):
+            attempts.append(after)  # others are of another request, and named by mistake
+        backups += found
+    for group in [group for group, owner in zip(groups, owners, strict=True) if owner is None]:
+        backup = _backup(group, instance, now)
+        backups.append(backup)
+        counts = (backup.runs and backup.began_since(earliest)) or is_failed_attempt(backup, since)
+        if counts and (backup.job_ids or backup.cluster_backup_id):
+            ended = None if backup.runs else backup.status
+            attempts.append(Attempt(backup.job_ids, backup.cluster_backup_id, is_adopted=True, ended=ended))
+    attempts.sort(key=lambda attempt: attempt.ended is None)  # what runs is the last
+    backups.sort(key=lambda backup: backup.started_at or _NEVER)
+    return tuple(backups), replace(known, attempts=tuple(attempts))
+
+
+def is_failed_attempt(backup: Backup, since: datetime) -> bool:
+    """Whether it counts as one of the request's attempts that failed."""
+    failed = backup.status is JobStatus.FAILED and not backup.runs
+    return failed and backup.is_manual and backup.began_since(since)
+
+
+def _known_backups(
+    attempt: Attempt, groups: Sequence[Sequence[Job]], instance: Instance, now: datetime
+) -> tuple[list[Backup], Attempt | None]:
+    """What is listed of a known attempt, or what is known of it where nothing is."""
+    listed = {job.job_id for group in groups for job in group}
+    is_whole = bool(groups) and (instance.is_cloud_native or set(attempt.job_ids) <= listed)
+    is_missing = attempt.ended is None and not is_whole
+    attempt = replace(attempt, missing_since=(attempt.missing_since or now) if is_missing else None)
+    has_vanished = attempt.has_vanished(now)
+    if has_vanished:
+        attempt = replace(attempt, ended=JobStatus.FAILED, missing_since=None)
+    if not groups:
+        return _unlisted(attempt, has_vanished), attempt
+    backups = [_backup(group, instance, now, attempt) for group in groups]
+    last = backups[-1]
+    if is_missing and len(groups) == 1:  # one of its shards is nowhere
+        status = JobStatus.FAILED if has_vanished else last.status
+        last = replace(last, status=status, is_complete=has_vanished, has_vanished=has_vanished)
+        backups = [last]
+    if last.status is JobStatus.FAILED and not last.is_manual:
+        return backups, None  # an automatic one that was adopted
+    job_ids = tuple(dict.fromkeys((*attempt.job_ids, *last.job_ids)))
+    ended = None if attempt.missing_since or any(backup.runs for backup in backups) else last.status
+    return backups, replace(attempt, job_ids=job_ids, cluster_backup_id=last.cluster_backup_id, ended=ended)
+
+
+def _unlisted(attempt: Attempt, has_vanished: bool) -> list[Backup]:
+    """What is known of an attempt that ended and is in no list (any more)."""
+    if attempt.ended is None:
+        return []
+    ids, started = attempt.job_ids, attempt.started_at
+    return [
+        Backup(
+            attempt.ended,
+            ids,
+            attempt.cluster_backup_id,
+            started,
+            is_own=not attempt.is_adopted or started is None,
+            has_vanished=has_vanished,
+        )
+    ]
+
+
+def _backup(group: Sequence[Job], instance: Instance, now: datetime, attempt: Attempt | None = None) -> Backup:
+    """One backup's jobs as one."""
+    statuses = {job.status for job in group}
+    order = (JobStatus.RUNNING, JobStatus.FAILED, JobStatus.SUCCEEDED)
+    status = next(each for each in order if each in statuses)
+    starts = [job.start for job in group if job.start]
+    ended_at = None if status is JobStatus.RUNNING else max((job.end or _NEVER for job in group), default=None)
+    ended_at = None if ended_at == _NEVER else ended_at
+    is_complete = _is_complete(group, instance, now, ended_at, attempt)
+    if is_complete is None:  # a shard has been nowhere for too long
+        status, is_complete = JobStatus.FAILED, True
+    ids = dict.fromkeys(job.job_id for job in group if job.job_id)
+    known_ids = attempt.job_ids if attempt else ()
+    sizes = [job.size for job in group if job.size is not None]
+    progress = [job.progress for job in group if job.progress is not None]
+    return Backup(
+        status,
+        tuple(dict.fromkeys((*(job_id for job_id in known_ids if job_id in ids or not ids), *ids))),
+        next((job.cluster_backup_id for job in group if job.cluster_backup_id), ""),
+        min(starts, default=None),
+        ended_at,
+        is_complete,
+        is_own=attempt is not None and not attempt.is_adopted,
+        is_manual=all(job.is_manual for job in group),
+        progress=min(progress, default=None),
+        size=sum(sizes) if sizes else None,
+    )
+
+
+def _is_complete(
+    group: Sequence[Job], instance: Instance, now: datetime, ended_at: datetime | None, attempt: Attempt | None
+) -> bool | None:
+    """Whether all of a backup's jobs are listed; None where one has been nowhere for too long.
+
+    CreateBackup's own answer names them all. Where it is not known, a cluster's number of shards tells.
+    """
+    if instance.is_cloud_native or ended_at is None:
+        return True
+    ids, nodes = {job.job_id for job in group}, {job.node for job in group}
+    if attempt and 1 < attempt.shards <= len(ids):
+        return True
+    if instance.has_job_per_shard and not (attempt and attempt.shards):
+        if len(ids) >= instance.shards:
+            return True
+        return None if now - ended_at >= VANISHED else False
+    if instance.has_job_per_shard is None and not (attempt and attempt.shards):
+        few = len(ids) < instance.shards and len(nodes) < instance.shards
+    else:  # a single ID: where a list has an entry for each shard, others may be still to come
+        few = instance.is_cluster and len(nodes) < instance.shards and any(_is_shard(job) for job in group)
+    return not few or now - ended_at >= MORE_SHARDS_MAY_COME
+
+
+def _match(
+    groups: Sequence[Sequence[Job]], known: KnownJobs, instance: Instance, since: datetime
+) -> list[Attempt | None]:
+    """Which known attempt each backup belongs to."""
+    owners: list[Attempt | None] = [None] * len(groups)
+    for attempt in known.attempts:
+        free = [number for number, owner in enumerate(owners) if owner is None]
+        if instance.is_cloud_native:
+            mine = _match_cloud_native([(number, groups[number][0]) for number in free], attempt, since)
+        else:
+            mine = [number for number in free if {job.job_id for job in groups[number]} & set(attempt.job_ids)]
+        for number in mine:
+            owners[number] = attempt
+    return owners
+
+
+def _match_cloud_native(jobs: Sequence[tuple[int, Job]], attempt: Attempt, since: datetime) -> list[int]:
+    """A cloud-native cluster's list has no job IDs: an attempt is known by its ClusterBackupId, or by when it began."""
+    if attempt.cluster_backup_id:
+        return [number for number, job in jobs if job.cluster_backup_id == attempt.cluster_backup_id]
+    began = (attempt.started_at or since).replace(microsecond=0)
+    later = [number for number, job in jobs if job.is_manual and (job.start or _NEVER) >= began]
+    return later[:1] if attempt.started_at else later[-1:]
+
+
+def _group(jobs: Iterable[Job], instance: Instance, known: KnownJobs) -> list[list[Job]]:
+    """Put the jobs of one backup together, the earliest backup first.
+
+    An instance has one backup at a time, so jobs that began together and overlap are of the same one, if they can be of
+    different nodes: they are named, or the instance is a cluster, or one CreateBackup answered both IDs.
+    """
+    groups: list[list[Job]] = []
+    for job in sorted(jobs, key=lambda job: (job.start or _NEVER, len(job.job_id), job.job_id, job.node)):
+        latest_first = reversed(groups)
+        group = next((each for each in latest_first if _belongs(job, each, instance, known)), None)
+        if group is None:
+            groups.append([job])
+        else:
+            group.append(job)
+    return groups
+
+
+def _belongs(job: Job, group: Sequence[Job], instance: Instance, known: KnownJobs) -> bool:
+    ids = {other.job_id for other in group}
+    if job.job_id and job.job_id in ids:
+        return True
+    answered = [set(each.job_ids) for each in known.attempts if each.shards > 1 or instance.is_cluster]
+    together = any(job.job_id in each and ids & each for each in answered)
+    start = min((other.start for other in group if other.start), default=None)
+    if job.start is None or start is None:
+        return together
+    nodes = [other.node for other in group]
+    if job.node and job.node in nodes:
+        return False
+    end = max(_FOREVER if other.status is JobStatus.RUNNING else other.end or _FOREVER for other in group)
+    named, soon = bool(job.node) and all(nodes), job.start - start <= START_SPREAD
+    if job.start == start or job.start < end:
+        return together or (soon and (named or instance.is_cluster))
+    return soon and named and (together or instance.is_cluster)  # a shard that failed before another began
+
+
+def _is_shard(job: Job) -> bool:
+    return re.search(r"-db-\d+$", job.node) is not None

@@ -1,0 +1,301 @@
+"""All instances of an invocation, side by side: which call goes next, what waits, and when it is time to stop.
+
+One thread, the invocation's own, takes every decision and does all waiting. Workers only make calls, one each at a
+time, so that no lock is needed and the call nearest to a start goes first however few calls there are.
+
+    not looked at yet ──┐                             ┌─► answer ─► its visit goes on
+    looks that are due ─┼─► calls by urgency ─► call ─┼─► throttled: all slow down, and it is sent again
+    visits under way ───┘                             └─► no answer: it is sent again after a moment, or the visit fails
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from redis_backup import timestamps
+from redis_backup.alibaba.api_errors import EXPIRED, ApiError
+from redis_backup.alibaba.rkvstore import BATCH
+from redis_backup.backoff import Deadline, Throttle, jitter
+from redis_backup.reconcile.act import NoLongerClearError
+from redis_backup.reconcile.decide import MayStart
+from redis_backup.reconcile.visit import Visitor, unseen
+from redis_backup.reconcile.watch import ROOM, WATCH, window_end
+from redis_backup.reconcile.work import Answer, Call, Next, Pause, Step, Steps, Work, out_of_time
+from redis_backup.runtime import Clock
+from redis_backup.states import ErrorKind, Outcome, Problem
+
+_POLL = (3.0, 30.0)  # seconds between looks while waiting: the first pause and the longest
+_TURN = 0.05  # seconds of real time after which a wait for answers looks at the clock, which a test may move
+_GRACE = 0.3  # seconds of real time, after the deadline, for answers that are on their way
+_WATCHED_PER_CALL = 5  # instances that are watched at once for each call a second that is served
+_TRY_AGAIN = (ErrorKind.TRANSIENT, ErrorKind.UNKNOWN)
+
+
+@dataclass(eq=False)
+class _Visit:
+    """Steps that are under way, for one instance or a batch: the call that they wait for, and how often it failed."""
+
+    works: Sequence[Work]
+    steps: Steps
+    call: Call | None = None
+    failures: int = 0
+    is_batch: bool = False
+
+
+class Fleet:
+    """One run over an invocation's instances.
+
+    `wait_until`, `watch_until`: until when the instances are waited for, and may be watched, on the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        visitor: Visitor,
+        clock: Clock,
+        throttle: Throttle,
+        deadline: Deadline,
+        concurrency: int,
+        record: Callable[[Work, Outcome], None],
+    ) -> None:
+        self._visitor, self._clock, self._throttle, self._deadline = visitor, clock, throttle, deadline
+        self._concurrency, self._record = concurrency, record
+        self._answers: SimpleQueue[tuple[_Visit, float, Any]] = SimpleQueue()
+        self._order = itertools.count()
+
+    def run(self, works: Iterable[Work], *, wait_until: float, watch_until: float) -> None:
+        """Bring all as far as they can be brought. What is not reached in time is what it was known to be."""
+        self._wait_until, self._watch_until = wait_until, min(watch_until, self._deadline.at)
+        # What has not begun comes before what runs.
+        self._todo = deque(sorted(works, key=lambda work: (work.known.current is not None, work.instance.region)))
+        self._described = {id(work) for work in self._todo if work.facts is not None}
+        self._later: list[tuple[float, int, _Visit | Work]] = []
+        self._ready: list[tuple[Step, int, _Visit]] = []
+        self._flying: dict[_Visit, Call] = {}
+        self._watching: set[Work] = set()
+        self._pauses: dict[Work, float] = {}
+        self._ended: Problem | None = None
+        self._can_watch = {id(work) for work in self._todo if self._has_time_for_a_watch(work)}
+        self._pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="call")
+        try:
+            while self._deadline.remaining() > 0 and self._ended is None:
+                self._wake()
+                self._send()
+                if self._is_over():
+                    break
+                self._wait()
+            while self._flying and self._wait(_GRACE):
+                pass
+        finally:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._leave()
+
+    def _is_over(self) -> bool:
+        """Whether nothing can be done any more; what is left has no time for a watch."""
+        is_held = self._throttle.wait() > 0 and bool(self._todo)
+        return not (self._flying or self._ready or self._later or is_held)
+
+    def _wake(self) -> None:
+        """Begin again with what is due."""
+        while self._later and self._later[0][0] <= self._clock.monotonic():
+            _, _, due = heapq.heappop(self._later)
+            if isinstance(due, Work):
+                step = Step.WATCH if due.next is Next.WATCH else self._first_step(due)
+                self._advance(_Visit([due], self._visitor.visit(due, step)), None)
+            elif due.call:
+                self._push(due, due.call)
+            else:
+                self._advance(due, None)
+
+    def _send(self) -> None:
+        """Send what may be sent: the most urgent call, and when there is none, a look at the next instance."""
+        while len(self._flying) < self._concurrency and self._throttle.wait() <= 0:
+            if not self._ready:
+                visit = self._next()
+                if visit is None:
+                    return
+                self._advance(visit, None)
+                continue
+            _, _, visit = heapq.heappop(self._ready)
+            if visit.call:
+                self._throttle.sent()
+                self._flying[visit] = visit.call
+                self._pool.submit(self._call, visit, visit.call)
+
+    def _call(self, visit: _Visit, call: Call) -> None:
+        """On a worker's thread: make one call."""
+        sent, sent_at = self._clock.monotonic(), timestamps.from_epoch(self._clock.time())
+        try:
+            result: Any = Answer(call.send(), sent_at)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the visit's answer
+            result = error
+        self._answers.put((visit, sent, result))
+
+    def _wait(self, grace: float = 0.0) -> bool:
+        """Wait for an answer, or for what is due next; with a `grace`, for an answer so many seconds at most.
+
+        False: no answer came.
+        """
+        due = self._later[0][0] - self._clock.monotonic() if self._later else float("inf")
+        if len(self._flying) < self._concurrency and (self._ready or self._todo) and self._throttle.wait() > 0:
+            due = min(due, self._throttle.wait())
+        due = max(0.0, min(due, self._deadline.remaining()))
+        if not self._flying:
+            self._clock.sleep(due)
+            return False
+        try:
+            visit, sent, result = self._answers.get(timeout=grace or max(0.001, min(due, _TURN)))
+        except Empty:
+            return False
+        self._take(visit, sent, result)
+        return True
+
+    def _take(self, visit: _Visit, sent: float, result: Any) -> None:
+        """Let an answer have its effect: on the pace, and on the visit."""
+        call = self._flying.pop(visit)
+        if isinstance(result, ApiError) and result.kind is ErrorKind.THROTTLED:
+            self._throttle.back_off(sent, result.retry_after)
+            self._push(visit, call)
+            return
+        self._throttle.served(self._clock.monotonic() - sent)
+        if isinstance(result, ApiError) and result.kind in _TRY_AGAIN and self._again(visit, call, result):
+            return
+        visit.failures = 0
+        self._advance(visit, result)
+
+    def _again(self, visit: _Visit, call: Call, error: ApiError) -> bool:
+        """Whether the call is sent once more, after a moment."""
+        visit.failures += 1
+        if error.problem.code.startswith(EXPIRED) or visit.failures >= call.attempts:
+            return False
+        pause = error.retry_after or jitter(self._clock, visit.failures - 1)
+        self._at(self._clock.monotonic() + pause, visit)
+        return True
+
+    def _advance(self, visit: _Visit, result: Any) -> None:
+        """Let a visit go on with what its call gave, to the next call or to its end."""
+        try:
+            if isinstance(result, (ApiError, NoLongerClearError)):
+                wanted = visit.steps.throw(result)
+            elif isinstance(result, Exception):
+                raise result
+            else:
+                wanted = visit.steps.send(result)
+        except StopIteration:
+            self._ended_visit(visit)
+        except ApiError as error:
+            if error.problem.code.startswith(EXPIRED) and error.kind is ErrorKind.TRANSIENT:
+                self._ended = error.problem
+            self._fail(visit, error.problem)
+        except Exception as error:  # noqa: BLE001 - one instance's failure must not touch another's result
+            self._fail(visit, _unexpected(error))
+        else:
+            if isinstance(wanted, Pause):
+                visit.call = None
+                self._at(self._clock.monotonic() + wanted.seconds, visit)
+            else:
+                self._push(visit, wanted)
+
+    def _fail(self, visit: _Visit, problem: Problem) -> None:
+        for work in () if visit.is_batch else visit.works:
+            outcome = unseen(work, problem)
+            work.next = Next.NOTHING if outcome.state.is_final else Next.LOOK_AGAIN
+            self._record(work, outcome)
+        self._ended_visit(visit)
+
+    def _ended_visit(self, visit: _Visit) -> None:
+        """When its instance is to be looked at next, if it is at all."""
+        if visit.is_batch:
+            self._todo.extendleft(reversed(visit.works))
+            return
+        [work] = visit.works
+        now = self._clock.monotonic()
+        if work.next is Next.WATCH and id(work) in self._can_watch and self._has_time_for_a_watch(work):
+            self._watching.add(work)
+            self._at(now + self._seconds_until(work.watch.next_look(work.request)), work)
+            return
+        self._watching.discard(work)
+        if work.next is Next.NOTHING or work.request.dry_run:
+            return
+        pause = self._pauses.get(work, _POLL[0])
+        self._pauses[work] = min(pause * 1.5, _POLL[1])
+        if (left := self._wait_until - now) > 0.5:
+            self._at(now + min(pause, left), work)
+
+    def _next(self) -> _Visit | None:
+        """A first look at the next instance, if it may be looked at now; or what it and others are, in bulk."""
+        if not self._todo:
+            return None
+        work = self._todo[0]
+        if id(work) not in self._described:
+            return self._next_batch(work.instance.region)
+        if id(work) in self._can_watch and self._may_need_watch(work):
+            limit = max(1.0, _WATCHED_PER_CALL * self._throttle.calls_per_second())
+            if len(self._watching) >= limit or not self._has_time_for_a_watch(work):
+                return None
+            self._watching.add(work)
+        self._todo.popleft()
+        return _Visit([work], self._visitor.visit(work, self._first_step(work)))
+
+    def _next_batch(self, region: str) -> _Visit:
+        batch: list[Work] = []
+        while self._todo and len(batch) < BATCH and self._todo[0].instance.region == region:
+            if id(self._todo[0]) in self._described:
+                break
+            batch.append(self._todo.popleft())
+        self._described |= {id(work) for work in batch}
+        return _Visit(batch, self._visitor.describe(batch), is_batch=True)
+
+    def _may_need_watch(self, work: Work) -> bool:
+        """Whether a look that shows nothing would begin a watch. (It starts a backup where it is a clear moment.)"""
+        may_start = self._visitor.may_start(work)
+        return may_start is MayStart.YES and work.known.current is None and not self._visitor.is_prompt(work)
+
+    def _has_time_for_a_watch(self, work: Work) -> bool:
+        now = self._clock.monotonic()
+        begun = work.watch.begun
+        spent = -self._seconds_until(begun) if begun and work.next is Next.WATCH else 0.0
+        whole = max(WATCH.total_seconds() - spent, self._seconds_until(window_end(work.request)))
+        return now + whole + ROOM - WATCH.total_seconds() <= self._watch_until
+
+    def _first_step(self, work: Work) -> Step:
+        return Step.LOOK_AT_RUNNING if work.known.current else Step.LOOK
+
+    def _push(self, visit: _Visit, call: Call) -> None:
+        visit.call = call
+        heapq.heappush(self._ready, (call.step, next(self._order), visit))
+
+    def _at(self, moment: float, due: _Visit | Work) -> None:
+        heapq.heappush(self._later, (moment, next(self._order), due))
+
+    def _seconds_until(self, moment: Any) -> float:
+        return float((moment - timestamps.from_epoch(self._clock.time())) / timedelta(seconds=1))
+
+    def _leave(self) -> None:
+        """Say of what was not brought to an end what it was known to be."""
+        for visit, call in self._flying.items():
+            if call.step is Step.CREATE:
+                self._visitor.lost(visit.works[0])
+        visits = [*self._flying, *(visit for _, _, visit in self._ready)]
+        visits += [due for _, _, due in self._later if isinstance(due, _Visit)]
+        for work in [*self._todo, *(work for visit in visits for work in visit.works)]:
+            if work.known.current:
+                self._record(work, work.outcome)
+            elif work.is_open and (self._ended or work.outcome.error is None):
+                self._record(work, unseen(work, self._ended or out_of_time()))
+
+
+def _unexpected(error: Exception) -> Problem:
+    return Problem(
+        "UnexpectedError",
+        f"{type(error).__name__} in the function itself",
+        ErrorKind.UNKNOWN,
+        hint="look at the backup list of the instance, and report this with the function's version",
+    )

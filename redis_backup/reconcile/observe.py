@@ -1,0 +1,160 @@
+"""A look at one instance: running tasks first, finished sets second, since a job that ends in between would otherwise
+show in neither. What comes back are its backups (`redis_backup.reconcile.backups`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from redis_backup import timestamps
+from redis_backup.alibaba.api_clock import ApiClock
+from redis_backup.alibaba.api_errors import WRONG_TYPE, ApiError
+from redis_backup.alibaba.parsing import Instance, Job, JobStatus
+from redis_backup.alibaba.rkvstore import RKVStore
+from redis_backup.reconcile.backups import Backup, resolve, running_tasks
+from redis_backup.reconcile.known import StillTask
+from redis_backup.reconcile.watch import WATCH
+from redis_backup.reconcile.work import Answer, Call, Pause, Step, Work
+from redis_backup.runtime import Clock
+from redis_backup.states import ErrorKind, Problem
+
+# Statuses of an instance in which R-KVStore starts no backup (DescribeInstances' reference): no use in watching it.
+NOT_NOW = ("Creating", "Changing", "Transforming", "Released", "Inactive")
+_STATUS_GOOD_FOR = timedelta(minutes=10)
+_STATUS_READ_EVERY = timedelta(seconds=20)  # where it is one of these
+_ONE_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look has shown. `moment`: when its first call was sent; `since` and `earliest` by R-KVStore's clock."""
+
+    moment: datetime
+    backups: tuple[Backup, ...]
+    since: datetime
+    earliest: datetime
+
+
+Look = Generator[Call | Pause, Answer, Seen | datetime]
+
+
+class Observer:
+    """Looks at instances. `stores` has a client for each region; `warn` takes what went wrong and did no harm."""
+
+    def __init__(
+        self,
+        stores: Mapping[str, RKVStore],
+        api_clock: ApiClock,
+        clock: Clock,
+        warn: Callable[[str, Problem], None],
+    ) -> None:
+        self._stores, self._api_clock, self._clock, self._warn = stores, api_clock, clock, warn
+
+    def look(self, work: Work, step: Step, *, is_whole: bool) -> Look:
+        """Look, and take what is known from now on into `work.known`. Raise ApiError where that cannot be done.
+
+        Where the look need not be whole and no task runs, only its moment comes back.
+        """
+        store, request = self._stores[work.instance.region], work.request
+        yield from self._describe(work, store, step)
+        known_since = timedelta(0) if not work.known.attempts else _ONE_DAY  # to see the end of one named by mistake
+        asked_since = request.earliest - known_since
+        if work.facts and work.facts.is_cloud_native:
+            answer = yield Call(step, lambda: store.cluster_backups(work.instance.instance_id, asked_since))
+            moment, jobs = answer.sent_at, list(answer.value)
+        else:
+            answer = yield Call(step, lambda: store.backup_tasks(work.instance.instance_id))
+            moment, tasks = answer.sent_at, answer.value
+            if not is_whole and not tasks:
+                return moment
+            jobs = yield from self._sets(work, store, tasks, asked_since)
+        ahead = self._api_clock.ahead()
+        since = (request.since + ahead).replace(microsecond=0)
+        earliest = (request.since - request.max_age + ahead).replace(microsecond=0)
+        jobs = self._without_still_tasks(work, jobs, earliest)
+        backups, work.known = resolve(jobs, work.known, work.facts or Instance(), since, earliest, self._now())
+        return Seen(moment, backups, since, earliest)
+
+    def describe(self, works: Sequence[Work]) -> Generator[Call | Pause, Answer, None]:
+        """Learn in one call what at most 30 instances of one region are; each that it leaves out is asked by itself."""
+        store = self._stores[works[0].instance.region]
+        ids = [work.instance.instance_id for work in works]
+        try:
+            answer = yield Call(Step.LOOK, lambda: store.describe(ids), attempts=1)
+        except ApiError as error:
+            self._warn("each instance is asked by itself", error.problem)
+            return
+        for work in works:
+            if facts := answer.value.get(work.instance.instance_id):
+                work.facts, work.facts_at = facts, answer.sent_at
+
+    def job_ids(self, work: Work, backup: Backup) -> Generator[Call | Pause, Answer, tuple[str, ...]]:
+        """A cloud-native backup's job IDs, which its own list does not tell; () where nothing does."""
+        store = self._stores[work.instance.region]
+        try:
+            answer = yield Call(Step.SECOND_CALL, lambda: store.backup_tasks(work.instance.instance_id), attempts=2)
+        except ApiError:
+            return ()
+        began = backup.started_at
+        tasks: list[Job] = answer.value
+        return tuple(
+            dict.fromkeys(
+                task.job_id
+                for task in tasks
+                if task.job_id and task.start and began and abs(task.start - began) <= timedelta(seconds=15)
+            )
+        )
+
+    def is_no_use(self, work: Work) -> bool:
+        """Whether the instance's status forbids a backup, as it was read in this invocation a short while ago."""
+        if work.facts is None or work.facts_at is None or work.facts.status not in NOT_NOW:
+            return False
+        return self._now() - work.facts_at < _STATUS_GOOD_FOR
+
+    def _describe(self, work: Work, store: RKVStore, step: Step) -> Generator[Call | Pause, Answer, None]:
+        """Ask the instance itself what it is, where that is not known. That helps, and may fail."""
+        is_old = self.is_no_use(work) and work.facts_at and self._now() - work.facts_at > _STATUS_READ_EVERY
+        if work.facts is not None and not is_old:
+            return
+        try:
+            answer = yield Call(step, lambda: store.describe_one(work.instance.instance_id), attempts=2)
+        except ApiError as error:
+            if error.is_not_found:
+                raise
+            return
+        work.facts, work.facts_at = answer.value, answer.sent_at
+
+    def _sets(
+        self, work: Work, store: RKVStore, tasks: list[Job], since: datetime
+    ) -> Generator[Call | Pause, Answer, list[Job]]:
+        # From the oldest task's start on: a task that has ended and stays listed shows its end there.
+        since = min([since, *(task.start for task in tasks if task.start)])
+        try:
+            answer = yield Call(Step.SECOND_CALL, lambda: store.backup_sets(work.instance.instance_id, since))
+        except ApiError as error:
+            if work.facts or not (error.kind is ErrorKind.PERMANENT and error.is_one_of(WRONG_TYPE)):
+                raise
+            work.facts = Instance(is_cluster=True, is_cloud_native=True)  # its backups are listed elsewhere
+            answer = yield Call(Step.SECOND_CALL, lambda: store.cluster_backups(work.instance.instance_id, since))
+            return list(answer.value)
+        return [*running_tasks(tasks, answer.value), *answer.value]
+
+    def _without_still_tasks(self, work: Work, jobs: list[Job], earliest: datetime) -> list[Job]:
+        """Leave out older tasks whose status and progress have stood still: a task can stay listed after its end."""
+        tasks = [job for job in jobs if job.status is JobStatus.RUNNING and not job.end and not job.cluster_backup_id]
+        older = [job for job in tasks if job.start is None or job.start < earliest]
+        if not older or any(set(attempt.job_ids) & {job.job_id for job in older} for attempt in work.known.attempts):
+            work.known = replace(work.known, still=None)
+            return jobs
+        shows = ".".join(f"{job.job_id}-{job.phase}-{job.progress}" for job in older)[:60]
+        still = work.known.still
+        if still is None or still.shows != shows:
+            work.known = replace(work.known, still=StillTask(shows, self._now()))
+        elif self._now() - still.since >= WATCH:
+            return [job for job in jobs if job not in older]
+        return jobs
+
+    def _now(self) -> datetime:
+        return timestamps.from_epoch(self._clock.time())

@@ -1,0 +1,85 @@
+"""Which instances have a request's tags."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+from redis_backup.alibaba.api_errors import ApiError
+from redis_backup.alibaba.patience import call_patiently
+from redis_backup.alibaba.rkvstore import RKVStore
+from redis_backup.alibaba.sdk import unreadable
+from redis_backup.backoff import Deadline
+from redis_backup.request.instances import InstanceRef
+from redis_backup.request.request import Request
+from redis_backup.runtime import Clock
+from redis_backup.states import ErrorKind, Problem
+
+
+def select(
+    request: Request,
+    store: RKVStore,
+    clock: Clock,
+    deadline: Deadline,
+    warn: Callable[[str, Problem], None],
+) -> Request:
+    """Add the instances of the request's region that have its tags. Raise ApiError where none can be listed.
+
+    They are asked for twice: as they come, and those of type Tair, which the first list may leave out (the API's pages
+    name no default). What one list shows is backed up, whatever becomes of the other. `unlisted` counts what a list
+    left out by its own TotalCount; where the first list fails, it is at least 1.
+    """
+    found: dict[str, None] = {}
+    unlisted, first_error = 0, None
+    for instance_type in (None, "Tair"):
+        try:
+            listed, total = _listed(request, store, instance_type, clock, deadline)
+        except ApiError as error:
+            if first_error:
+                raise first_error from None
+            if instance_type is None:
+                first_error, unlisted = error, 1
+            warn(f"a list of instances could not be had ({instance_type or 'all types'})", error.problem)
+            continue
+        found |= dict.fromkeys(listed)
+        unlisted += total - len(listed)
+    instances = (InstanceRef(request.region, instance_id) for instance_id in sorted(found))
+    if unlisted:
+        warn("the request is not complete", incomplete(request, unlisted))
+    return replace(request, instances=tuple(dict.fromkeys((*request.instances, *instances))), unlisted=unlisted)
+
+
+def incomplete(request: Request, unlisted: int) -> Problem:
+    """What is said where instances that have the tags were not listed."""
+    return Problem(
+        "IncompleteListing",
+        f"at least {unlisted} instances with tags {json.dumps(request.tags)[:200]} in {request.region} were not "
+        "listed, and got no backup",
+        ErrorKind.UNKNOWN,
+        hint="send the event again with a new `since` or name the instances by their IDs; where it recurs, ask Alibaba "
+        "Cloud why DescribeInstances lists fewer than its TotalCount",
+    )
+
+
+def _listed(
+    request: Request, store: RKVStore, instance_type: str | None, clock: Clock, deadline: Deadline
+) -> tuple[list[str], int]:
+    """One list's IDs, and how many there are by its TotalCount: asked for again while that is more."""
+    best: tuple[list[str], int] = [], 0
+
+    def once() -> tuple[list[str], int]:
+        nonlocal best
+        listed, total = store.tagged(request.tags, instance_type)
+        if len(listed) >= len(best[0]):
+            best = listed, total
+        if len(listed) < total:
+            raise unreadable("DescribeInstances")
+        return listed, total
+
+    try:
+        return call_patiently(once, clock, deadline)
+    except ApiError:
+        if best[1]:
+            return best
+        raise

@@ -1,0 +1,304 @@
+"""One visit to an instance: observe, decide, act, as often as one answer asks for the next look.
+
+look ──► decide ──► satisfied, running, given up, busy ───────────────────────► outcome
+  ▲        └──────► watch ────────────────────────────────────────────────────► pending, and the next look
+  │        └──────► start ──► CreateBackup ──► job IDs, on record at once ────► running
+  └── no answer, one runs already, too late ◄──┴─────► refused, wrong state ──► failed, pending
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from redis_backup import timestamps
+from redis_backup.alibaba.api_errors import BACKUP_RUNS, CHANGING, EXPIRED, matches
+from redis_backup.alibaba.parsing import JobStatus
+from redis_backup.reconcile.act import Actor, NoLongerClearError
+from redis_backup.reconcile.backups import Backup
+from redis_backup.reconcile.decide import Busy, Decision, GaveUp, MayStart, Running, Satisfied, Start, Watch, decide
+from redis_backup.reconcile.observe import Observer, Seen
+from redis_backup.reconcile.watch import AFTER_UNKNOWN, LEAST_TIMEOUT, STARVED, is_prompt, window_end
+from redis_backup.reconcile.work import WATCHING, Next, Step, Steps, Work
+from redis_backup.runtime import Clock
+from redis_backup.states import ErrorKind, Outcome, Problem, State
+
+
+class Visitor:
+    """Visits instances in one invocation, which `began` then and has `timeout` seconds in all.
+
+    `record` takes every outcome; `warn` a text about an instance; `failed_attempt` the job IDs of backups that failed,
+    and how many those were.
+    """
+
+    def __init__(
+        self,
+        observer: Observer,
+        actor: Actor,
+        clock: Clock,
+        *,
+        began: datetime,
+        timeout: float,
+        max_attempts: int,
+        follow_hours: float,
+        record: Callable[[Work, Outcome], None],
+        warn: Callable[[Work, str], None],
+        failed_attempt: Callable[[Work, tuple[str, ...], int], None],
+    ) -> None:
+        self._observer, self._actor, self._clock = observer, actor, clock
+        self._began, self._timeout, self._max_attempts = began, timeout, max_attempts
+        self._follow_time = timedelta(hours=follow_hours)
+        self._record, self._warn, self._failed_attempt = record, warn, failed_attempt
+
+    def is_prompt(self, work: Work) -> bool:
+        """Whether a look of this invocation at the instance is a clear moment by itself."""
+        in_time = self._now() <= window_end(work.request)
+        return in_time and not work.has_sent and is_prompt(work.request, self._began)
+
+    def is_expired(self, work: Work) -> bool:
+        """Whether the event has been followed for long enough. (A shard is its beginning.)"""
+        follow = work.request.follow
+        return follow is not None and not work.request.is_shard and self._now() - follow.first >= self._follow_time
+
+    def may_start(self, work: Work) -> MayStart:
+        """Whether a backup may be started, and whether without a watch."""
+        known, follow = work.known, work.request.follow
+        if work.request.dry_run or self.is_expired(work):
+            return MayStart.NO
+        if self._timeout < LEAST_TIMEOUT:
+            waited = known.unanswered_at is None or (follow and self._now() - known.unanswered_at >= AFTER_UNKNOWN)
+            return MayStart.UNWATCHED if waited else MayStart.YES
+        is_starved = known.is_starved and not work.has_sent and follow and self._now() - follow.first >= STARVED
+        return MayStart.UNWATCHED if is_starved else MayStart.YES
+
+    def describe(self, works: Sequence[Work]) -> Steps:
+        """Learn in bulk what instances of one region are. That helps, and may fail: then each is asked by itself."""
+        yield from self._observer.describe(works)
+
+    def lost(self, work: Work) -> None:
+        """Take note of a CreateBackup whose answer did not come in the invocation's time."""
+        self._actor.lost(work)
+        self._leave(work, Outcome(State.PENDING, attempts=work.outcome.attempts, error=self._watching(work, None)))
+
+    def visit(self, work: Work, step: Step) -> Steps:
+        """Bring the instance as far as it can be brought now. Raise ApiError where a look fails."""
+        answered: Problem | None = None
+        while True:
+            seen = yield from self._observer.look(work, step, is_whole=self._needs_all(work))
+            if isinstance(seen, datetime):  # no task runs, and no more is needed to know before the watch's end
+                work.watch.look(seen)
+                return
+            decision, clear_moment = self._decide(work, seen)
+            if not isinstance(decision, Start) or self.may_start(work) is MayStart.NO or _is_busy(answered):
+                break
+            if clear_moment is None:
+                self._warn(work, self._why_unwatched())
+            try:
+                answered = yield from self._actor.start(work, decision.attempts, clear_moment)
+            except NoLongerClearError:
+                continue
+            if answered is None:
+                work.next = Next.LOOK_AGAIN
+                return
+            if self._is_refused(work, answered, decision.attempts):
+                return
+        if isinstance(decision, (Satisfied, Running)):
+            decision = yield from self._with_job_ids(work, decision)
+        self._conclude(work, decision, answered)
+
+    def _needs_all(self, work: Work) -> bool:
+        """Whether a look is to ask for finished sets too; between the first and the last look of a watch it is not."""
+        watch = work.watch
+        if work.next is not Next.WATCH or watch.last is None or self._now() - watch.last > timedelta(seconds=11):
+            return True
+        end = watch.end(work.request)
+        return end is None or self._now() >= end
+
+    def _decide(self, work: Work, seen: Seen) -> tuple[Decision, datetime | None]:
+        """The decision, and the clear moment that this look is, if it is one."""
+        work.watch.look(seen.moment)
+        is_clear = (self.is_prompt(work) and seen.moment <= window_end(work.request)) or work.watch.is_whole(
+            work.request
+        )
+        clear_moment = seen.moment if is_clear else None
+        decision = decide(
+            seen.backups,
+            work.known,
+            since=seen.since,
+            earliest=seen.earliest,
+            max_attempts=self._max_attempts,
+            clear_moment=clear_moment,
+            may_start=self.may_start(work),
+            now=self._now(),
+        )
+        if isinstance(decision, (Satisfied, Running)):
+            work.watch.reset()
+        if not isinstance(decision, GaveUp):
+            self._tell_failed(work, seen)
+        return decision, clear_moment
+
+    def _tell_failed(self, work: Work, seen: Seen) -> None:
+        """Put failed attempts on record, once: another invocation may have started them, and not have lived to."""
+        failed = [attempt for attempt in work.known.attempts if attempt.ended is JobStatus.FAILED]
+        ids = tuple(job_id for attempt in failed for job_id in attempt.job_ids)
+        if failed and not (set(ids) <= work.told_failed and len(failed) <= work.failed):
+            self._failed_attempt(work, ids, len(failed))
+        work.told_failed, work.failed = work.told_failed | set(ids), max(work.failed, len(failed))
+
+    def _is_refused(self, work: Work, answered: Problem, attempts: int) -> bool:
+        """Whether CreateBackup's answer is the end of this visit; otherwise the instance is looked at again."""
+        if answered.kind is ErrorKind.PERMANENT:
+            self._finish(work, Outcome(State.FAILED, attempts=attempts, error=answered))
+        elif matches(answered.code, CHANGING) or answered.code.startswith(EXPIRED):
+            self._leave(work, Outcome(State.PENDING, attempts=attempts, error=answered))
+        else:
+            return False
+        return True
+
+    def _with_job_ids(self, work: Work, decision: Satisfied | Running) -> Steps:
+        """Look up the job IDs of a backup whose list has none, where they can be had."""
+        backup, current = decision.backup, work.known.current
+        if backup is None or backup.job_ids or not backup.cluster_backup_id:
+            return decision
+        ids = yield from self._observer.job_ids(work, backup)
+        if current and ids:
+            current = replace(current, job_ids=ids)
+            work.known = replace(work.known, attempts=(*work.known.attempts[:-1], current))
+        return replace(decision, backup=replace(backup, job_ids=ids))
+
+    def _conclude(self, work: Work, decision: Decision, answered: Problem | None) -> None:
+        """Turn a decision into the instance's state."""
+        match decision:
+            case Satisfied(backup, attempts):
+                self._finish(work, replace(_outcome(State.SUCCEEDED, backup), attempts=attempts))
+            case Running(None, known, attempts):
+                ids, adopted = (known.job_ids, known.is_adopted) if known else ((), False)
+                self._leave(work, Outcome(State.RUNNING, ids, adopted, attempts))
+            case Running(backup, _, attempts) if backup:
+                self._leave(work, replace(_outcome(State.RUNNING, backup), attempts=attempts))
+            case GaveUp(failed):
+                self._finish(work, _gave_up(failed, self._max_attempts))
+            case Busy():
+                work.known = replace(work.known, is_starved=False)
+                self._leave(work, Outcome(State.PENDING, error=answered or _busy()))
+            case Watch(attempts) | Start(attempts):
+                self._not_started(work, attempts, answered)
+
+    def _not_started(self, work: Work, attempts: int, answered: Problem | None) -> None:
+        """Nothing satisfies, nothing runs, and nothing is started now."""
+        pending = Outcome(State.PENDING, attempts=attempts)
+        if _is_busy(answered):
+            self._leave(work, replace(pending, error=answered))
+        elif self._observer.is_no_use(work):
+            work.known = replace(work.known, is_starved=False)
+            self._leave(work, replace(pending, error=_wrong_state(work.facts.status if work.facts else "")))
+        elif work.request.dry_run:
+            self._finish(work, Outcome(State.PLANNED, attempts=attempts))
+        elif self.may_start(work) is MayStart.NO:
+            self._leave(work, replace(pending, error=work.outcome.error))
+        else:
+            self._leave(work, replace(pending, error=self._watching(work, answered)), Next.WATCH)
+
+    def _watching(self, work: Work, answered: Problem | None) -> Problem:
+        """What a watched instance's error says."""
+        until = work.watch.end(work.request) or window_end(work.request)
+        if work.known.unanswered_at and self._timeout < LEAST_TIMEOUT:
+            until = work.known.unanswered_at + AFTER_UNKNOWN
+        why = f" ({answered.message})" if answered else ""
+        return Problem(
+            WATCHING,
+            f"watched until {timestamps.render(until.replace(microsecond=0))} at least, since a backup that another "
+            f"delivery started may not be listed yet{why}",
+            ErrorKind.UNKNOWN,
+            hint="none is needed: a backup starts when the watch has shown that there is none",
+        )
+
+    def _why_unwatched(self) -> str:
+        if self._timeout < LEAST_TIMEOUT:
+            return (
+                f"a backup starts without a watch, since a time-out of {self._timeout:g} s has no room for one: set the "
+                f"function's timeout to {LEAST_TIMEOUT:g} s or more; another delivery may have started one as well"
+            )
+        return (
+            "a backup starts without a watch: for 15 minutes there were not calls or time enough for one; ask for a higher "
+            "API quota or set a longer timeout; another delivery may have started one as well"
+        )
+
+    def _leave(self, work: Work, outcome: Outcome, then: Next = Next.LOOK_AGAIN) -> None:
+        work.next = then
+        self._record(work, outcome)
+
+    def _finish(self, work: Work, outcome: Outcome) -> None:
+        self._leave(work, outcome, Next.NOTHING)
+
+    def _now(self) -> datetime:
+        return timestamps.from_epoch(self._clock.time())
+
+
+def unseen(work: Work, problem: Problem) -> Outcome:
+    """What an instance is that could not be looked at. A refused look ends nothing that is known to run."""
+    if current := work.known.current:
+        attempts = max(1, work.outcome.attempts)
+        return Outcome(State.RUNNING, current.job_ids, current.is_adopted, attempts, error=problem)
+    state = State.FAILED if problem.kind is ErrorKind.PERMANENT else State.PENDING
+    return Outcome(state, attempts=work.outcome.attempts, error=problem)
+
+
+def _is_busy(answered: Problem | None) -> bool:
+    return answered is not None and matches(answered.code, BACKUP_RUNS)
+
+
+def _outcome(state: State, backup: Backup) -> Outcome:
+    is_done = state is State.SUCCEEDED
+    seconds = None
+    if is_done and backup.started_at and backup.ended_at:
+        seconds = int((backup.ended_at - backup.started_at).total_seconds())
+    nameless = is_done and not backup.job_ids and backup.cluster_backup_id
+    return Outcome(
+        state,
+        backup.job_ids,
+        adopted=not backup.is_own,
+        progress=None if is_done else backup.progress,
+        backup_size=backup.size if is_done else None,
+        duration_seconds=seconds,
+        started_at=backup.started_at,
+        note=f"R-KVStore lists it without a job ID, as ClusterBackupId {backup.cluster_backup_id}"
+        if nameless
+        else None,
+    )
+
+
+def _gave_up(failed: tuple[Backup, ...], max_attempts: int) -> Outcome:
+    has_vanished = failed[-1].has_vanished
+    ids = tuple(dict.fromkeys(job_id for backup in failed for job_id in backup.job_ids))
+    count = len(failed)
+    what = "the last one is in no list any more" if has_vanished else "look at the backup jobs"
+    problem = Problem(
+        "BackupVanished" if has_vanished else "BackupJobFailed",
+        f"{count} of at most {max_attempts} backups of this request failed",
+        ErrorKind.PERMANENT,
+        hint=f"{what} in the instance's console; then ask again with a new `since`"
+        if not has_vanished
+        else f"{what}: look at the backup list in the instance's console; then ask again with a new `since`",
+    )
+    starts = [backup.started_at for backup in failed if backup.started_at]
+    return Outcome(State.FAILED, ids, attempts=count, error=problem, started_at=min(starts, default=None))
+
+
+def _busy() -> Problem:
+    return Problem(
+        "BackupJobExists",
+        "an older backup of the instance still runs",
+        ErrorKind.BUSY,
+        hint="an older backup of the instance still runs; this request starts its own when that has ended",
+    )
+
+
+def _wrong_state(status: str) -> Problem:
+    return Problem(
+        "IncorrectDBInstanceState",
+        f"the instance's status is {status}",
+        ErrorKind.BUSY,
+        hint="the instance is being created or changed; the backup starts when its status is Normal again",
+    )

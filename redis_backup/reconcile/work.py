@@ -1,0 +1,140 @@
+"""One instance of a request, and what this invocation has learnt of it; and the calls that its steps ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, IntEnum
+from typing import Any
+
+from redis_backup.alibaba.parsing import Instance
+from redis_backup.reconcile.known import KnownJobs
+from redis_backup.reconcile.watch import Watch
+from redis_backup.request.instances import InstanceRef
+from redis_backup.request.request import Finished, Request
+from redis_backup.states import ErrorKind, Outcome, Problem, State
+
+_FAILED_IDS = 100  # keys of failed instances that travel
+WATCHING, OUT_OF_TIME = "Watching", "OutOfTime"  # codes of a watch that goes on, and of one for which there was no time
+
+
+class Step(IntEnum):
+    """The kinds of calls. Where calls are scarce, the one nearest to a start goes first."""
+
+    CREATE = 0
+    SECOND_CALL = 1  # of a look
+    WATCH = 2  # a look that is due
+    LOOK = 3  # at an instance that is not known to have a backup
+    LOOK_AT_RUNNING = 4
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that a step waits for. `attempts`: how often it is sent at most (throttled ones do not count)."""
+
+    step: Step
+    send: Callable[[], Any]
+    attempts: int = 6
+
+
+@dataclass(frozen=True)
+class Pause:
+    """So many seconds that a step waits."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call gave, and when it was sent."""
+
+    value: Any
+    sent_at: datetime
+
+
+class Next(Enum):
+    """What is to be done with an instance in this invocation, if there is time."""
+
+    NOTHING = "nothing"
+    LOOK_AGAIN = "look again"  # while it is waited for
+    WATCH = "watch"
+
+
+@dataclass(eq=False)
+class Work:
+    """One instance of a request.
+
+    `facts`: what DescribeInstances said of it, and when; `has_sent`: whether this invocation has sent a CreateBackup that
+    was not answered as throttled; `recorded`, `recorded_ids`: the state, error code and job IDs that are on record;
+    `told_failed`, `failed`: the job IDs of failed attempts that are, and how many attempts those were.
+    """
+
+    request: Request
+    instance: InstanceRef
+    known: KnownJobs = field(default_factory=KnownJobs)
+    facts: Instance | None = None
+    facts_at: datetime | None = None
+    watch: Watch = field(default_factory=Watch)
+    has_sent: bool = False
+    next: Next = Next.NOTHING
+    outcome: Outcome = field(default_factory=lambda: Outcome(State.PENDING))
+    recorded: tuple[State, str] | None = None
+    recorded_ids: frozenset[str] = frozenset()
+    told_failed: frozenset[str] = frozenset()
+    failed: int = 0
+
+    @classmethod
+    def from_request(cls, request: Request, instance: InstanceRef) -> Work:
+        """Begin with what the request's `jobs` say."""
+        known = KnownJobs.decode(request.jobs.get(instance.key, ()))
+        work = cls(request, instance, known)
+        if request.follow:  # an earlier invocation has recorded it
+            work.recorded = known.last_recorded()
+            work.recorded_ids = frozenset(job_id for attempt in known.attempts for job_id in attempt.job_ids)
+            failed = [attempt for attempt in known.attempts if attempt.ended is not None]
+            work.failed, work.told_failed = len(failed), work.recorded_ids if failed else frozenset()
+        if current := known.current:
+            ids, attempts = current.job_ids, len(known.attempts)
+            work.outcome = Outcome(State.RUNNING, ids, current.is_adopted, attempts)
+        return work
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to happen to it."""
+        return not self.outcome.state.is_final
+
+    @property
+    def wants_watch(self) -> bool:
+        """Whether it is left for want of a watch, or of a look."""
+        error = self.outcome.error
+        return self.outcome.state is State.PENDING and error is not None and error.code in (WATCHING, OUT_OF_TIME)
+
+
+Steps = Generator[Call | Pause, Answer, Any]
+
+
+def out_of_time() -> Problem:
+    """There was no time for an instance."""
+    return Problem(
+        OUT_OF_TIME,
+        "the invocation's time ran out before this instance's turn",
+        ErrorKind.TRANSIENT,
+        hint="it goes on in the next invocation; where that recurs, raise the function's timeout",
+    )
+
+
+def finish(request: Request, works: Iterable[Work]) -> Finished:
+    """What is final of a request so far: before this invocation, and in it."""
+    final = [work for work in works if not work.is_open]
+    before = request.finished
+    failed = [work.instance.key for work in final if work.outcome.state is State.FAILED]
+    starts = [start for start in (before.first_started, *(work.outcome.started_at for work in final)) if start]
+    return Finished(
+        succeeded=before.succeeded + sum(work.outcome.state is State.SUCCEEDED for work in final),
+        failed=before.failed + len(failed),
+        attempts=before.attempts + sum(work.outcome.attempts for work in final),
+        first_started=min(starts, default=None),
+        failed_ids=(*before.failed_ids, *failed)[:_FAILED_IDS],
+        unlisted=before.unlisted,
+    )

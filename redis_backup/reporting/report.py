@@ -1,0 +1,81 @@
+"""The report of one invocation, as the contract shows it; and as a record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from redis_backup import timestamps
+from redis_backup.reconcile.work import Work
+from redis_backup.request.events import TriggerKind
+from redis_backup.request.request import Request
+from redis_backup.states import Problem, State
+
+
+def make_report(
+    request_id: str,
+    kind: TriggerKind,
+    requests: Sequence[Request],
+    works: Sequence[Work],
+    *,
+    shards: Sequence[Mapping[str, Any]] = (),
+    is_ok: bool = True,
+    problem: Problem | None = None,
+) -> dict[str, Any]:
+    """One report for all requests of an event; JSON values only.
+
+    `shards` (task ID, number of instances, how it was sent) is there for a request that was split; `is_ok`: nothing
+    failed that this report's instances do not tell; `problem`: an error of the request as a whole.
+    """
+    counts = Counter(work.outcome.state for work in works)
+    jobs = {work.instance.key: work.known.encode() for work in works} if not shards else {}
+    return {
+        "request_id": request_id,
+        "trigger": {"kind": kind.value, "id": _joined(request.trigger_id for request in requests)},
+        "since": timestamps.render(max(request.since for request in requests)),
+        "reason": _joined(request.reason for request in requests) or None,
+        "dry_run": all(request.dry_run for request in requests),
+        "ok": is_ok and not counts[State.FAILED] and problem is None,
+        "done": not any(work.is_open for work in works),
+        "counts": {state.value: counts[state] for state in State if counts[state]},
+        "jobs": {key: texts for key, texts in jobs.items() if texts},
+        **({"shards": list(shards)} if shards else {}),
+        "instances": [_instance(work) for work in works],
+        **({"error": _error(problem)} if problem else {}),
+    }
+
+
+def log_fields(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report in a record's flat form."""
+    return {
+        "trigger": report["trigger"]["kind"],
+        "trigger_id": report["trigger"]["id"],
+        **{name: report[name] for name in ("since", "reason", "dry_run", "ok", "done")},
+        **report["counts"],
+        "instances": len(report["instances"]),
+        "shards": len(report.get("shards", ())) or None,
+    }
+
+
+def _instance(work: Work) -> dict[str, Any]:
+    outcome = work.outcome
+    return {
+        "instance_id": work.instance.instance_id,
+        "region": work.instance.region,
+        "state": outcome.state.value,
+        "job_ids": list(outcome.job_ids),
+        "adopted": outcome.adopted,
+        "attempts": outcome.attempts,
+        "progress": outcome.progress,
+        "error": _error(outcome.error),
+    }
+
+
+def _error(problem: Problem | None) -> dict[str, Any] | None:
+    return {**asdict(problem), "kind": problem.kind.value} if problem else None
+
+
+def _joined(texts: Iterable[str | None]) -> str:
+    return ",".join(dict.fromkeys(text for text in texts if text))[:1000]

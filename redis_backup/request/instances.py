@@ -1,0 +1,41 @@
+"""How an instance is named: read once, written once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+ARN = re.compile(r"acs:kvstore:([^:]*):[^:]*:instance/(.+)")
+REGION = re.compile(r"(?=.{3,40}$)[a-z]{2,}(-[a-z0-9]+)+")
+_INSTANCE_ID = re.compile(r"r-[a-z0-9][a-z0-9-]{0,62}")  # there is no documented pattern; ARNs and regions must not fit
+
+
+@dataclass(frozen=True, order=True)
+class InstanceRef:
+    """One instance."""
+
+    region: str
+    instance_id: str
+
+    @property
+    def key(self) -> str:
+        """`REGION/r-…`, as requests, settings and records name it."""
+        return f"{self.region}/{self.instance_id}"
+
+
+def parse_instance(name: Any, region: str) -> InstanceRef | None:
+    """The instance that `r-…`, `REGION/r-…` or an ARN names; None where it names none.
+
+    `"r-1"` → `InstanceRef(region, "r-1")`; `"acs:kvstore:cn-hangzhou:1:instance/r-1"` → `cn-hangzhou/r-1`.
+    """
+    if not isinstance(name, str):
+        return None
+    arn = ARN.fullmatch(name.strip())
+    if arn:
+        region, name = arn[1] or region, arn[2]
+    elif "/" in name:
+        region, name = name.strip().split("/", 1)
+    if not _INSTANCE_ID.fullmatch(name.strip()) or (region and not REGION.fullmatch(region)):
+        return None
+    return InstanceRef(region, name.strip())
