@@ -43,6 +43,8 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"{__doc__}\n{error}\n")
         return 2
     OUT.mkdir(parents=True, exist_ok=True)
+    for old in OUT.glob("*.json"):  # the commands send whatever is there
+        old.unlink()
     for source in sorted(Path(__file__).parent.glob("*.json")):
         text = fill(source.read_text(encoding="utf-8"), known)
         (OUT / source.name).write_text(text, encoding="utf-8")

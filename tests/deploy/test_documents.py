@@ -11,7 +11,7 @@ from redis_backup.request import _FIELDS
 from redis_backup.settings import Settings
 
 REFERENCE = (PROJECT / "docs" / "reference.md").read_text(encoding="utf-8")
-DOCUMENTS = ["reference.md", "runbook.md", "deployment.md"]
+DOCUMENTS = ["reference.md", "runbook.md", "deployment.md", "architecture.md", "contributing.md", "recipes.md"]
 
 
 def table(heading: str) -> list[list[str]]:
@@ -71,5 +71,5 @@ def test_queries_that_a_document_names_are_shipped(name: str) -> None:
     text = (PROJECT / "docs" / name).read_text(encoding="utf-8")
     shipped = {each["savedsearchName"] for each in rendered("queries.json")}
     alerts = {each["name"] for each in rendered("alerts.json")}
-    named = set(re.findall(r"`((?:[a-z]+-)+[a-z]+|failures|denied|expired|refused)`", text))
+    named = set(re.findall(r"`((?:[a-z]+-)+[a-z]+|failures|denied|expired|refused|warnings)`", text))
     assert named - {"log-index", "redis-backup"} <= shipped | alerts

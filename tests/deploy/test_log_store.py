@@ -1,116 +1,36 @@
-"""The log store's index, saved queries, dashboard and alerts, run on what the function wrote in the simulator."""
+"""The log store's index, saved queries, dashboard and alerts, run on what the function writes by docs/reference.md."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from deployment import PROJECT, properties, rendered
 from logservice import Index, Log
+from nights import (
+    BROKEN,
+    CREATE,
+    DENIED,
+    EVENTFUL,
+    HEALTHY,
+    INVOKE,
+    REGION,
+    SHARDS,
+    SLOW,
+    STANDARD,
+    Night,
+    Story,
+    seconds,
+)
 
 from redis_backup import timestamps
 from simulator import Cloud, Fleet, Instance
 
 INDEX = Index(rendered("log-index.json"))
-HOUR = 3600.0
-STANDARD, SHARDS, SLOW, BROKEN, DENIED = (
-    "r-bp1zxszhcgatnx01",
-    "r-bp1cluster2shards",
-    "r-bp1tenhours00001",
-    "r-bp1alwaysfails01",
-    "r-bp1notyours00001",
-)
-PRODUCTION = {"env": "production"}
-FLEET = Fleet(
-    [
-        Instance(STANDARD, duration=95, tags=PRODUCTION),
-        Instance(SHARDS, kind="classic-cluster", shards=2, duration=140, shard_lag=20, tags=PRODUCTION),
-        Instance(SLOW, duration=10 * HOUR),
-        Instance(BROKEN, duration=30, outcomes=("failed",)),
-        Instance(DENIED, denied=True),
-    ]
-)
-# One call at a time, so that job IDs come in the order in which instances are named.
-SETTINGS = {"BACKUP_CONCURRENCY": "1", "BACKUP_FOLLOW_SECONDS": "600"}
-
-
-class History(NamedTuple):
-    """What the log store holds, and when it is looked at."""
-
-    logs: list[Log]
-    now: float
-    records: list[dict[str, Any]]
-
-
-def timer(name: str, time: str, **payload: Any) -> dict[str, str]:
-    return {"triggerName": name, "triggerTime": time, "payload": json.dumps(payload)}
-
-
-def audit(time: str) -> dict[str, str]:
-    """The event of the timer `audit` in s.yaml."""
-    (trigger,) = [each for each in properties()["triggers"] if each["triggerName"] == "audit"]
-    return {"triggerName": "audit", "triggerTime": time, "payload": trigger["triggerConfig"]["payload"]}
-
-
-def predeploy(time: str) -> dict[str, Any]:
-    """A pipeline's event."""
-    return {
-        "id": "release-42",
-        "source": "acme.pipeline",
-        "specversion": "1.0",
-        "type": "deploy:Release:Pending",
-        "time": time,
-        "data": {"instance_ids": [STANDARD, SHARDS], "reason": "release 42 of shop/web"},
-    }
-
-
-def cloud_time(cloud: Cloud) -> str:
-    return timestamps.render(timestamps.from_epoch(cloud.clock.time()))
-
-
-def history(*clouds: Cloud) -> History:
-    logs = [(log.time, log.message) for cloud in clouds for log in cloud.logs]
-    records = [each for cloud in clouds for each in cloud.logs.records if "event" in each]
-    return History(logs, clouds[-1].clock.time(), records)
-
-
-@pytest.fixture(scope="module")
-def eventful() -> History:
-    """A night on which everything goes wrong that alerts are for, and a deployment. Beginning 2026-11-24T02:00:00Z."""
-    with Cloud(FLEET, settings=SETTINGS) as cloud:
-        platform = cloud.platform
-        cloud.invoke(timer("nightly", "2026-11-24T02:00:00Z", instance_ids=[STANDARD, SHARDS, BROKEN, DENIED]))
-        platform.drain()
-        cloud.clock.advance(HOUR)
-        deployment = predeploy(cloud_time(cloud))
-        cloud.invoke(deployment)
-        cloud.clock.advance(30)
-        cloud.invoke(deployment)  # a repeat: it adopts what runs
-        platform.drain()
-        cloud.invoke({"instance_ids": SLOW, "reason": "by hand"})
-        platform.drain()
-        cloud.invoke({"key1": "value1", "key2": "value2", "key3": "value3"})
-        cloud.clock.advance(30 * HOUR)
-        cloud.invoke(audit(cloud_time(cloud)))
-        cloud.invoke({"instance_ids": STANDARD, "reason": "the last one"})
-    with Cloud(FLEET, settings={**SETTINGS, "BACKUP_SHARD_SIZE": "1"}, clock=cloud.clock) as sharded:
-        sharded.invoke({"instance_ids": [STANDARD, SHARDS], "reason": "the last one"})
-    with Cloud(FLEET, settings={"BACKUP_CONCURRENCY": "many"}, clock=cloud.clock) as misconfigured:
-        misconfigured.invoke({"instance_ids": STANDARD})
-    return history(cloud, sharded, misconfigured)
-
-
-@pytest.fixture(scope="module")
-def healthy() -> History:
-    """A night on which nothing goes wrong, and its audit."""
-    with Cloud(FLEET, settings=SETTINGS) as cloud:
-        cloud.invoke(timer("nightly", "2026-11-24T02:00:00Z", tags=PRODUCTION))
-        cloud.platform.drain()
-        cloud.invoke(audit(cloud_time(cloud)))
-    return history(cloud)
-
+EMPTY = Night([], "2026-11-24T02:41:00Z")
+_TYPES = {str: "text", bool: "text", int: "long", float: "double"}
 
 QUERIES = {each["savedsearchName"]: each for each in rendered("queries.json")}
 ALERTS = {each["name"]: each for each in rendered("alerts.json")}
@@ -122,67 +42,119 @@ SHIPPED = {
 }
 FOUND: dict[str, list[dict[str, Any]]] = {  # the rows of each saved query on the eventful night, less volatile columns
     "jobs-of-an-instance": [
-        {"last_seen": "2026-11-25T15:42:20.000Z", "job_ids": "10009", "state": "backup_started"},
+        {"last_seen": "2026-11-25T15:41:01.000Z", "job_ids": "10009", "state": "backup_started"},
         {"last_seen": "2026-11-24T03:36:10.000Z", "job_ids": "10005", "state": "backup_succeeded"},
         {"last_seen": "2026-11-24T02:10:00.000Z", "job_ids": "10000", "state": "backup_succeeded"},
     ],
+    "ended-requests": [
+        {"trigger_id": "1-split", "instances": 2, "succeeded": 2, "failed": 0, "parts": 2, "failed_ids": None},
+        {
+            "trigger_id": "1-slow",
+            "instances": 1,
+            "succeeded": 0,
+            "failed": 1,
+            "parts": 1,
+            "failed_ids": f"{REGION}/{SLOW}",
+        },
+        {"trigger_id": "release-42", "instances": 2, "succeeded": 2, "failed": 0, "parts": 1, "failed_ids": None},
+        {
+            "trigger_id": "nightly@2026-11-24T02:00:00Z",
+            "instances": 4,
+            "succeeded": 2,
+            "failed": 2,
+            "parts": 1,
+            "failed_ids": f"{REGION}/{BROKEN},{REGION}/{DENIED}",
+        },
+    ],
     "failures": [
-        {"instance_id": SLOW, "code": "FollowUpExpired", "time": "2026-11-24T09:42:20.000Z"},
-        {"instance_id": BROKEN, "code": "BackupJobFailed", "time": "2026-11-24T02:26:10.000Z"},
-        {"instance_id": DENIED, "code": "Forbidden.RAM", "time": "2026-11-24T02:00:00.000Z"},
+        {"instance_id": SLOW, "code": "FollowUpExpired", "time": "2026-11-24T09:40:01.000Z"},
+        {"instance_id": BROKEN, "code": "BackupJobFailed", "time": "2026-11-24T02:21:00.000Z"},
+        {"instance_id": DENIED, "code": "Forbidden.RAM", "time": "2026-11-24T02:00:01.400Z"},
     ],
     "backup-of-a-deployment": [
         {"instance_id": SHARDS, "state": "backup_succeeded", "job_ids": "10006,10007", "trigger_id": "release-42"},
         {"instance_id": STANDARD, "state": "backup_succeeded", "job_ids": "10005", "trigger_id": "release-42"},
     ],
     "age-of-newest-backup": [
-        {"instance_id": SHARDS, "newest_since": "2026-11-24T03:26:10Z", "hours": pytest.approx(36.1, abs=0.01)},
-        {"instance_id": STANDARD, "newest_since": "2026-11-24T03:26:10Z", "hours": pytest.approx(36.1, abs=0.01)},
+        {"instance_id": SHARDS, "newest_since": "2026-11-24T03:26:10Z", "hours": pytest.approx(36.1, abs=0.1)},
+        {"instance_id": STANDARD, "newest_since": "2026-11-24T03:26:10Z", "hours": pytest.approx(36.1, abs=0.1)},
     ],
     "no-recent-backup": [
-        {"region": "cn-hangzhou", "instance_id": SHARDS, "found": "2026-11-25T15:42:20.000Z"},
-        {"region": "cn-hangzhou", "instance_id": STANDARD, "found": "2026-11-25T15:42:20.000Z"},
+        {"region": REGION, "instance_id": SHARDS, "found": "2026-11-25T15:40:01.100Z"},
+        {"region": REGION, "instance_id": STANDARD, "found": "2026-11-25T15:40:01.000Z"},
     ],
     "open-now": [{"instance_id": STANDARD, "state": "backup_started", "job_ids": "10009", "code": None}],
     "denied": [
-        {
-            "hint": "grant kvstore:DescribeInstanceAttribute on "
-            f"acs:kvstore:cn-hangzhou:1234567890123456:instance/{DENIED} to the function's role",
-            "records": 1,
-        }
+        {"hint": f"RAM does not allow {INVOKE}", "records": 1},
+        {"hint": f"grant {INVOKE} to the function's role", "records": 1},
+        {"hint": f"grant {CREATE} to the function's role", "records": 1},
     ],
-    "errors-by-kind": [
-        {"kind": "permanent", "code": "BackupJobFailed"},
-        {"kind": "unknown", "code": "FollowUpExpired"},
-        {"kind": "permanent", "code": "Forbidden.RAM"},
+    "errors-by-kind": [  # a watch is no error
+        {"kind": "permanent", "code": "BackupJobFailed", "records": 2},
+        {"kind": "permanent", "code": "Forbidden.RAM", "records": 2},
+        {"kind": "unknown", "code": "FollowUpExpired", "records": 1},
     ],
     "expired": [{"instance_id": SLOW, "job_ids": "10008", "message": "still running 6 h after the request"}],
-    "refused": [{"trigger_kind": "manual", "time": "2026-11-24T09:42:20.000Z"}],
+    "refused": [
+        {"trigger_kind": "manual", "trigger_id": "1-template", "time": "2026-11-24T09:42:20.000Z"},
+        {"trigger_kind": "eventbridge", "trigger_id": "release-43", "time": "2026-11-24T09:42:00.000Z"},
+    ],
     "durations-and-sizes": [
         {"instance_id": SHARDS, "backups": 2, "average_seconds": 160, "longest_seconds": 160},
         {"instance_id": STANDARD, "backups": 2, "average_seconds": 95, "longest_seconds": 95},
+    ],
+    "warnings": [
+        {"instance_id": None, "code": "Forbidden.RAM", "time": "2026-11-25T15:41:01.100Z"},
+        {"instance_id": BROKEN, "code": "BackupJobFailed", "time": "2026-11-24T02:10:00.200Z"},
     ],
 }
 
 EVENTS_IN_ORDER = 'SELECT "message.event" AS event FROM log ORDER BY "message.time"'
 
 
-def rows(query: str, past: History) -> list[dict[str, Any]]:
-    return INDEX.run(query, past.logs, past.now)
+def logs(night: Night, since: float = 0.0) -> list[Log]:
+    """A night's lines as logs, from `since` on. A line that is no record came when the night is looked at."""
+    known = [(seconds(json.loads(line)["time"] if line[0] == "{" else night.now), line) for line in night.lines]
+    return [log for log in known if log[0] >= since]
 
 
-def fires(alert: dict[str, Any], past: History) -> bool:
-    """Whether its condition, `column < or > number`, holds for the first row of its query."""
+def rows(query: str, night: Night, since: float = 0.0) -> list[dict[str, Any]]:
+    return INDEX.run(query, logs(night, since), seconds(night.now))
+
+
+def fires(alert: dict[str, Any], night: Night) -> bool:
+    """Whether its condition, `column < or > number`, holds for the first row that it finds in its span of time."""
     (severity,) = alert["configuration"]["severityConfigurations"]
+    (query,) = alert["configuration"]["queryList"]
     column, comparison, limit = severity["evalCondition"]["condition"].split()
-    value = rows(alert["configuration"]["queryList"][0]["query"], past)[0][column]
+    span, unit = int(query["start"][1:-1]), query["start"][-1]
+    since = seconds(night.now) - span * {"m": 60, "h": 3600, "d": 86400}[unit]
+    value = rows(query["query"], night, since)[0][column]
     return {"<": value < int(limit), ">": value > int(limit)}[comparison]
 
 
-def test_the_index_has_every_field_that_is_written_and_no_other(eventful: History) -> None:
-    types = {str: "text", bool: "text", int: "long", float: "double"}
-    written = {name: types[type(value)] for record in eventful.records for name, value in record.items()}
+def test_the_index_has_every_field_that_is_written_and_no_other() -> None:
+    written = {
+        name: _TYPES[type(value)]
+        for line in (*EVENTFUL.lines, *HEALTHY.lines)
+        for name, value in json.loads(line).items()
+    }
     assert written == INDEX.fields
+
+
+def test_the_index_has_every_field_that_the_function_writes_in_the_simulator() -> None:
+    fleet = Fleet(
+        [Instance(STANDARD), Instance(BROKEN, duration=30, outcomes=("failed",)), Instance(DENIED, denied=True)]
+    )
+    with Cloud(fleet, settings={"BACKUP_FOLLOW_SECONDS": "600"}) as cloud:
+        cloud.invoke({"instance_ids": [STANDARD, BROKEN, DENIED], "reason": "all that can be"})
+        cloud.platform.drain()
+        cloud.invoke({"key1": "value1"})
+    with Cloud(fleet, settings={"BACKUP_SHARD_SIZE": "1"}, clock=cloud.clock) as split:
+        split.invoke({"instance_ids": [STANDARD, BROKEN]})
+    records = [record for each in (cloud, split) for record in each.logs.records if "event" in record]
+    written = {name: _TYPES[type(value)] for record in records for name, value in record.items()}
+    assert written.items() <= INDEX.fields.items()
 
 
 def test_the_index_can_be_created_as_it_is() -> None:
@@ -196,31 +168,33 @@ def test_the_index_can_be_created_as_it_is() -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_query_names_fields_that_exist_and_more_rows_than_the_default(name: str) -> None:
     assert set(re.findall(r"message\.(\w+)", SHIPPED[name])) <= set(INDEX.fields)
-    assert " LIMIT " in SHIPPED[name] or "GROUP BY" not in SHIPPED[name]
+    assert " LIMIT " in SHIPPED[name] or _is_one_row(SHIPPED[name])
+
+
+def _is_one_row(query: str) -> bool:
+    return query.partition("| SELECT ")[2].startswith(("count(", "sum("))
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_query_runs_on_an_empty_log_store_too(name: str) -> None:
-    assert len(rows(SHIPPED[name], History([], 0.0, []))) <= 1
+    assert len(rows(SHIPPED[name], EMPTY)) <= 1
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_a_saved_query_finds_what_it_should(name: str, eventful: History) -> None:
-    found = rows(QUERIES[name]["searchQuery"], eventful)
+def test_a_saved_query_finds_what_it_should(name: str) -> None:
+    found = rows(QUERIES[name]["searchQuery"], EVENTFUL)
     assert [{column: row[column] for column in FOUND[name][0]} for row in found] == FOUND[name]
 
 
-def test_the_story_of_an_event_holds_its_follow_ups(eventful: History) -> None:
-    story = rows(QUERIES["story-of-an-event"]["searchQuery"], eventful)
-    own = [each for each in eventful.records if each.get("trigger_id") == "nightly@2026-11-24T02:00:00Z"]
+def test_the_story_of_an_event_holds_its_follow_ups() -> None:
+    story = rows(QUERIES["story-of-an-event"]["searchQuery"], EVENTFUL)
+    own = [each for each in map(json.loads, EVENTFUL.lines) if each["trigger_id"] == "nightly@2026-11-24T02:00:00Z"]
     assert [(each["time"], each["event"]) for each in story] == [(each["time"], each["event"]) for each in own]
     assert {each["trigger_kind"] for each in story} == {"timer", "follow"}
 
 
-def test_what_an_audit_sees_makes_no_backup_look_newer(healthy: History) -> None:
-    seen = [each for each in healthy.records if each["event"] == "backup_succeeded"]
-    assert {each["reason"] for each in seen if each["trigger"] == "timer"} == {"audit"}
-    newest = rows(QUERIES["age-of-newest-backup"]["searchQuery"], healthy)
+def test_what_an_audit_sees_makes_no_backup_look_newer() -> None:
+    newest = rows(QUERIES["age-of-newest-backup"]["searchQuery"], HEALTHY)
     assert {each["newest_since"] for each in newest} == {"2026-11-24T02:00:00Z"}
 
 
@@ -231,8 +205,8 @@ def test_what_an_audit_sees_makes_no_backup_look_newer(healthy: History) -> None
         ("message.event: backup_adopted and message.job_ids: 10005", ["backup_adopted"]),
     ],
 )
-def test_a_job_id_is_found_among_several(search: str, records: list[str], eventful: History) -> None:
-    found = rows(f"{search} | {EVENTS_IN_ORDER}", eventful)
+def test_a_job_id_is_found_among_several(search: str, records: list[str]) -> None:
+    found = rows(f"{search} | {EVENTS_IN_ORDER}", EVENTFUL)
     assert [each["event"] for each in found] == records
 
 
@@ -240,25 +214,226 @@ def test_every_saved_query_has_its_test() -> None:
     assert set(QUERIES) == {*FOUND, "story-of-an-event"}
 
 
-def test_alerts_fire_on_a_bad_night_and_only_then(eventful: History, healthy: History) -> None:
-    assert {name: (fires(each, eventful), fires(each, healthy)) for name, each in ALERTS.items()} == {
-        "backup-failed": (True, False),
-        "backup-overdue": (True, False),
-        "audit-missing": (False, False),
-        "follow-up-expired": (True, False),
-        "denied": (True, False),
-        "event-refused": (True, False),
-        "function-broken": (True, False),
+# The lines that each alert is about. All are looked at on 2026-11-24 at 03:00, a minute after most of them.
+NOW, JUST_NOW, EARLIER = "2026-11-24T03:00:00Z", "2026-11-24T02:59:00.000Z", "2026-11-24T01:30:00.000Z"
+ONE = Story("timer", "hourly@2026-11-24T02:10:00Z", "2026-11-24T02:10:00Z", "hourly")
+NIGHTLY = Story("timer", "nightly@2026-11-24T02:00:00Z", "2026-11-24T02:00:00Z", "nightly")
+PLANNED = Story("timer", "audit@2026-11-24T02:40:00Z", "2026-11-24T02:40:00Z", "audit")
+DRY = Story("manual", "1-dry", "2026-11-24T01:30:00Z")
+WATCHING = {
+    "error_code": "Watching",
+    "error_kind": "unknown",
+    "error_message": "watched until 2026-11-24T03:00:20Z; then a backup is started",
+}
+DENIED_INVOKE = {
+    "error_code": "AccessDenied",
+    "error_message": f"the function could not invoke itself: RAM does not allow {INVOKE}",
+    "hint": f"grant {INVOKE} to the function's role",
+}
+DENIED_CREATE = {
+    "error_code": "Forbidden.RAM",
+    "error_kind": "permanent",
+    "error_message": f"RAM does not allow {CREATE}",
+    "hint": f"grant {CREATE} to the function's role",
+}
+BOTH = {"instances": 2, "attempts": 2, "duration_seconds": 2940, "first_started": "2026-11-24T02:10:01Z"}
+ENDED_BADLY = ONE.line(
+    JUST_NOW, "request_finished", "ERROR", follow=True, succeeded=1, failed=1, failed_ids=f"{REGION}/{BROKEN}", **BOTH
+)
+ENDED_WELL = ONE.line(JUST_NOW, "request_finished", follow=True, succeeded=2, failed=0, **BOTH)
+STILL_OPEN = ONE.report(JUST_NOW, ok=True, done=False, follow=True, pending=1, running=1, instances=2)
+FAILED_AT_ONCE = ONE.state(
+    JUST_NOW, "backup_failed", BROKEN, "ERROR", error_code="BackupJobFailed", error_kind="permanent"
+)
+PENDING_WATCHED = ONE.state(JUST_NOW, "backup_pending", STANDARD, **WATCHING)
+PENDING_EARLIER = ONE.state(
+    EARLIER, "backup_pending", STANDARD, "WARNING", error_code="BackupJobExists", error_kind="busy"
+)
+RUNNING_EARLIER = ONE.state(EARLIER, "backup_started", STANDARD, job_ids="10000", attempts=1)
+EXPIRED = ONE.state(JUST_NOW, "backup_failed", SLOW, "ERROR", error_code="FollowUpExpired", error_kind="unknown")
+RINGS: dict[str, dict[str, list[str]]] = {
+    "backup-failed": {
+        "a request has ended with a failure": [ENDED_BADLY],
+        "its end comes twice": [ENDED_BADLY, ENDED_BADLY],
+        "a list of instances was cut short": [
+            ONE.line(JUST_NOW, "warning", "WARNING", error_code="IncompleteListing", error_message="50 of 180 listed")
+        ],
+    },
+    "not-followed": {
+        "the follow-up could not be sent": [
+            ONE.report(JUST_NOW, ok=True, done=False, level="WARNING", pending=1, instances=1, hint="no answer")
+        ],
+    },
+    "left-open": {
+        "pending, and silent for more than an hour": [PENDING_EARLIER],
+        "running, and its follow-ups died": [
+            RUNNING_EARLIER,
+            ONE.report(EARLIER, ok=True, done=False, running=1, instances=1),
+        ],
+    },
+    "nightly-missing": {
+        "nothing at all": [],
+        "only other requests have ended": [ENDED_WELL],
+        "it has begun, and never ended": [
+            NIGHTLY.state("2026-11-24T02:00:01.000Z", "backup_started", STANDARD, job_ids="10000", attempts=1)
+        ],
+        "the last one ended more than 26 hours ago": [
+            Story("timer", "nightly@2026-11-23T00:00:00Z", "2026-11-23T00:00:00Z").line(
+                "2026-11-23T00:10:00.000Z", "request_finished", succeeded=2, failed=0, **BOTH
+            )
+        ],
+    },
+    "backup-overdue": {"the audit found one": [PLANNED.state("2026-11-24T02:40:01.000Z", "backup_planned", STANDARD)]},
+    "audit-missing": {"nothing at all": [], "only other requests": [STILL_OPEN]},
+    "denied": {
+        "the function may not invoke itself": [ONE.line(JUST_NOW, "warning", "WARNING", **DENIED_INVOKE)],
+        "a look at what runs was refused": [ONE.state(JUST_NOW, "backup_started", DENIED, "WARNING", **DENIED_CREATE)],
+    },
+    "event-refused": {
+        "a bad event of a batch": [
+            ONE.line(JUST_NOW, "event_refused", "ERROR", error_code="InvalidRequest", error_message="names nothing")
+        ],
+        "an event that comes alone": [
+            ONE.line(JUST_NOW, "report", "ERROR", ok=False, error_code="InvalidRequest", error_message="names nothing")
+        ],
+        "tags that could not be looked up": [
+            ONE.line(JUST_NOW, "report", "ERROR", ok=False, error_code="ServiceUnavailable", error_kind="transient")
+        ],
+    },
+    "function-broken": {
+        "a bad setting": ["2026-11-24T02:59:00.000Z 1-1 [ERROR] InvalidSetting: BACKUP_CONCURRENCY is 'many'"],
+        "a time-out": ["2026-11-24T02:59:00Z 1-1 Function timed out after 600 seconds (maxMemoryUsage: 61.00MB)"],
+        "a kill": ["Process exited unexpectedly before completing request (duration: 9ms, exitcode 137)"],
+        "a module that is not there": ["Unable to import module 'handler'"],
+        "a syntax error": ['{"errorType": "UserCodeSyntaxError", "time": "2026-11-24T02:59:00Z"}'],
+        "a package that is not there": ["ModuleNotFoundError: No module named 'Tea'"],
+        "a fault of the function": [
+            ONE.state(
+                JUST_NOW, "backup_pending", STANDARD, "WARNING", error_code="UnexpectedError", error_kind="unknown"
+            )
+        ],
+    },
+}
+SILENT: dict[str, dict[str, list[str]]] = {
+    "backup-failed": {
+        "it has failed, but the request is not over": [FAILED_AT_ONCE, STILL_OPEN],
+        "all went well": [ENDED_WELL],
+        "it is watched": [PENDING_WATCHED],
+    },
+    "not-followed": {
+        "it is watched, and followed": [PENDING_WATCHED, STILL_OPEN],
+        "a dry run": [
+            DRY.report(
+                JUST_NOW, ok=True, done=False, dry_run=True, pending=1, instances=1, hint="dry runs are not followed"
+            )
+        ],
+        "`denied` tells it": [
+            ONE.line(JUST_NOW, "warning", "WARNING", **DENIED_INVOKE),
+            ONE.report(JUST_NOW, ok=True, done=False, pending=1, instances=1, hint=f"RAM does not allow {INVOKE}"),
+        ],
+    },
+    "left-open": {
+        "it is watched": [PENDING_WATCHED],
+        "it is followed": [RUNNING_EARLIER, STILL_OPEN],
+        "it ended": [
+            RUNNING_EARLIER,
+            ONE.state("2026-11-24T01:40:00.000Z", "backup_succeeded", STANDARD, job_ids="10000"),
+        ],
+        "another request has backed it up since": [
+            PENDING_EARLIER,
+            NIGHTLY.state("2026-11-24T01:50:00.000Z", "backup_succeeded", STANDARD, job_ids="10001"),
+        ],
+        "a dry run": [
+            DRY.state(EARLIER, "backup_pending", STANDARD, "WARNING", error_code="BackupJobExists", error_kind="busy"),
+            DRY.report(EARLIER, ok=True, done=False, dry_run=True, pending=1, instances=1),
+        ],
+    },
+    "nightly-missing": {
+        "it has ended": [NIGHTLY.line(JUST_NOW, "request_finished", succeeded=2, failed=0, **BOTH)],
+        "it has ended with a failure, which another alert tells": [
+            NIGHTLY.line(JUST_NOW, "request_finished", "ERROR", follow=True, succeeded=1, failed=1, **BOTH)
+        ],
+    },
+    "backup-overdue": {
+        "the audit found backups": [PLANNED.state("2026-11-24T02:40:01.000Z", "backup_succeeded", STANDARD)],
+        "somebody's dry run": [DRY.state(JUST_NOW, "backup_planned", STANDARD)],
+    },
+    "audit-missing": {
+        "it ran": [PLANNED.report("2026-11-24T02:40:01.000Z", ok=True, done=True, dry_run=True, planned=1, instances=1)]
+    },
+    "denied": {
+        "a backup was refused, which `backup-failed` tells": [
+            ONE.state(JUST_NOW, "backup_failed", DENIED, "ERROR", **DENIED_CREATE)
+        ],
+        "it is watched": [PENDING_WATCHED],
+    },
+    "event-refused": {
+        "a report of what failed": [
+            ONE.report(JUST_NOW, ok=False, done=True, level="ERROR", failed=1, instances=1),
+            FAILED_AT_ONCE,
+            ENDED_BADLY,
+        ],
+        "a list of instances was cut short, which `backup-failed` tells": [
+            ONE.report(JUST_NOW, ok=False, done=False, level="ERROR", error_code="IncompleteListing", instances=50)
+        ],
+    },
+    "function-broken": {
+        "failures of instances": [FAILED_AT_ONCE, ENDED_BADLY, EXPIRED],
+        "what is raised for them": ["2026-11-24T02:59:00.000Z 1-1 [ERROR] BackupFailed: 1 failed of 2 instances"],
+        "it is watched": [PENDING_WATCHED],
+    },
+}
+
+
+@pytest.mark.parametrize(("name", "why"), [(name, why) for name, cases in RINGS.items() for why in cases])
+def test_an_alert_rings(name: str, why: str) -> None:
+    assert fires(ALERTS[name], Night(RINGS[name][why], NOW))
+
+
+@pytest.mark.parametrize(("name", "why"), [(name, why) for name, cases in SILENT.items() for why in cases])
+def test_an_alert_does_not_ring(name: str, why: str) -> None:
+    assert not fires(ALERTS[name], Night(SILENT[name][why], NOW))
+
+
+def test_every_alert_has_lines_that_it_rings_for_and_such_that_it_does_not() -> None:
+    assert set(RINGS) == set(SILENT) == set(ALERTS)
+
+
+def test_no_alert_rings_for_a_night_on_which_nothing_goes_wrong() -> None:
+    assert [name for name, alert in ALERTS.items() if fires(alert, HEALTHY)] == []
+
+
+def test_a_request_that_failed_is_told_once_by_one_alert() -> None:
+    told = {
+        name: fires(alert, Night([ENDED_BADLY, ENDED_BADLY, FAILED_AT_ONCE], NOW)) for name, alert in ALERTS.items()
     }
+    assert [name for name, rings in told.items() if rings and not name.endswith("-missing")] == ["backup-failed"]
+    assert rows(SHIPPED["alerts/backup-failed"], Night([ENDED_BADLY, ENDED_BADLY], NOW)) == [
+        {
+            "cnt": 1,
+            "failed": 1,
+            "trigger_id": "hourly@2026-11-24T02:10:00Z",
+            "failed_ids": f"{REGION}/{BROKEN}",
+            "code": None,
+        }
+    ]
 
 
-def test_an_audit_that_does_not_run_is_noticed() -> None:
-    assert fires(ALERTS["audit-missing"], History([], 0.0, []))
-
-
-def test_a_failure_is_told_by_one_alert(eventful: History) -> None:
-    (failed,) = rows(SHIPPED["alerts/backup-failed"], eventful)
-    assert failed == {"cnt": 1, "instance_id": BROKEN, "code": "BackupJobFailed"}
+@pytest.mark.xfail(strict=True, reason="request_finished is not written yet; take the mark off when it is")
+def test_the_function_s_own_nights_ring_what_they_should() -> None:
+    fleet = Fleet([Instance(STANDARD, duration=95), Instance(BROKEN, duration=30, outcomes=("failed",))])
+    rings = []
+    for ids in ([STANDARD], [STANDARD, BROKEN]):
+        with Cloud(fleet, settings={"BACKUP_FOLLOW_SECONDS": "600"}) as cloud:
+            payload = json.dumps({"instance_ids": ids})
+            cloud.invoke({"triggerName": "nightly", "triggerTime": "2026-11-24T02:00:00Z", "payload": payload})
+            cloud.platform.drain()
+            night = Night(
+                [log.message for log in cloud.logs if log.message.startswith("{")],
+                timestamps.render(timestamps.from_epoch(cloud.clock.time())),
+            )
+        rings.append([name for name, alert in ALERTS.items() if name != "audit-missing" and fires(alert, night)])
+    assert rings == [[], ["backup-failed"]]
 
 
 @pytest.mark.parametrize("name", ALERTS)

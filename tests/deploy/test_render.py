@@ -33,6 +33,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_writes_lists_one_file_an_item_too() -> None:
+    render.OUT.mkdir(parents=True, exist_ok=True)
+    (render.OUT / "alerts.of-an-older-version.json").write_text("{}")
     done = run(ACCOUNT)
     assert (done.returncode, done.stderr) == (0, "")
     written = done.stdout.partition(": ")[2].strip().split(", ")
