@@ -135,10 +135,10 @@ class Visitor:
         if isinstance(decision, (Satisfied, Running)):
             work.watch.reset()
         if not isinstance(decision, GaveUp):
-            self._tell_failed(work, seen)
+            self._tell_failed(work)
         return decision, clear_moment
 
-    def _tell_failed(self, work: Work, seen: Seen) -> None:
+    def _tell_failed(self, work: Work) -> None:
         """Put failed attempts on record, once: another invocation may have started them, and not have lived to."""
         failed = [attempt for attempt in work.known.attempts if attempt.ended is JobStatus.FAILED]
         ids = tuple(job_id for attempt in failed for job_id in attempt.job_ids)
@@ -216,14 +216,10 @@ class Visitor:
 
     def _why_unwatched(self) -> str:
         if self._timeout < LEAST_TIMEOUT:
-            return (
-                f"a backup starts without a watch, since a time-out of {self._timeout:g} s has no room for one: set the "
-                f"function's timeout to {LEAST_TIMEOUT:g} s or more; another delivery may have started one as well"
-            )
-        return (
-            "a backup starts without a watch: for 15 minutes there were not calls or time enough for one; ask for a higher "
-            "API quota or set a longer timeout; another delivery may have started one as well"
-        )
+            why = f"a time-out of {self._timeout:g} s has no room for one; set the function's timeout to {LEAST_TIMEOUT:g} s"
+        else:
+            why = "for 15 minutes there were not calls or time enough for one; ask for a higher API quota"
+        return f"a backup starts without a watch, so that another delivery may have started one as well: {why}"
 
     def _leave(self, work: Work, outcome: Outcome, then: Next = Next.LOOK_AGAIN) -> None:
         work.next = then

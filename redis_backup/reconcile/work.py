@@ -65,8 +65,8 @@ class Next(Enum):
 class Work:
     """One instance of a request.
 
-    `facts`: what DescribeInstances said of it, and when; `has_sent`: whether this invocation has sent a CreateBackup that
-    was not answered as throttled; `recorded`, `recorded_ids`: the state, error code and job IDs that are on record;
+    `facts`: what DescribeInstances said of it, and when; `has_sent`: whether this invocation has sent a CreateBackup
+    that was not answered as throttled; `recorded`, `recorded_ids`: the state, error code and job IDs on record;
     `told_failed`, `failed`: the job IDs of failed attempts that are, and how many attempts those were.
     """
 
