@@ -6,6 +6,7 @@ begins with `Cloud`.
 
 from simulator.clock import ScaledClock, SimulatedClock
 from simulator.cloud import Cloud
+from simulator.exact import ExactClock
 from simulator.faults import Fault, Faults
 from simulator.fc.config import FunctionConfig
 from simulator.fc.invocation import Invocation
@@ -16,6 +17,7 @@ from simulator.kvstore.operations import Behaviour
 __all__ = [
     "Behaviour",
     "Cloud",
+    "ExactClock",
     "Fault",
     "Faults",
     "Fleet",

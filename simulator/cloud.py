@@ -19,7 +19,7 @@ from simulator.kvstore.fleet import Fleet
 from simulator.kvstore.operations import Behaviour, KVStore
 from simulator.kvstore.wire import KVStoreWire
 from simulator.logstore import LogStore
-from simulator.server import Request, Server
+from simulator.server import Request, Response, Server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +52,7 @@ class Cloud:
         latency: float = 0.0,
         real_latency: float = 0.0,
         api_clock_offset: float = 0.0,
+        fc_clock_offset: float = 0.0,
         regional: bool = False,
         port: int = 0,
         tls: tuple[str, str] | None = None,
@@ -61,8 +62,10 @@ class Cloud:
 
         `settings` are environment variables for the function. `policy` is that of its role (default: all it needs) and
         `user_policy` that of the user who invokes it (default: no limits). `limits` are calls a second by operation.
-        `latency` is per call, in seconds of the clock; `real_latency` in the machine's. `regional` endpoints tell their
-        region. `tls` names a certificate's and a key's PEM files. `log_file` keeps the logs as JSON Lines.
+        `latency` is per call, in seconds of the clock; `real_latency` in the machine's. `api_clock_offset` and
+        `fc_clock_offset`: how many seconds R-KVStore's and Function Compute's clocks are ahead, in the `Date` of their
+        answers and in all they list. `regional` endpoints tell their region. `tls` names a certificate's and a key's
+        PEM files. `log_file` keeps the logs as JSON Lines.
         """
         self.fleet = fleet if fleet is not None else Fleet.load()
         self.clock = clock or SimulatedClock()
@@ -70,14 +73,14 @@ class Cloud:
         self.faults = faults or Faults()
         self.logs = LogStore(log_file)
         self.credentials = CredentialStore(self.clock, self.faults.seed)
-        self.kvstore = KVStore(self.fleet, self.clock, behaviour)
+        self.kvstore = KVStore(self.fleet, self.clock, behaviour, api_clock_offset)
         self.policy = policy or ram.function_policy(self.function.account, self.function.resource)
         self.user_policy = user_policy
-        denied = [f"acs:kvstore:*:*:{each.arn_tail}" for each in self.fleet if each.denied]
-        self._denials = ram.allow(["kvstore:*"], denied, effect="Deny")
+        self._deniable = [state for state in self.kvstore.instances if state.config.denied]
         self._settings = dict(settings or {})
         self._regional = regional
         self.platform = Platform(self.function, self.clock, self.credentials, self.faults, self.logs, handler)
+        self.platform.clock_offset = fc_clock_offset
         self._kvstore_wire = KVStoreWire(self.kvstore, self.function.account, self.function.region, denial_code)
         self._function_wire = FunctionWire(self.platform)
         self.gateway = Gateway(
@@ -89,8 +92,10 @@ class Cloud:
             limits=RateLimits(limits, self.clock.time, limit_hint),
             latency=latency,
             real_latency=real_latency,
-            api_clock_offset=api_clock_offset,
+            elsewhere=self._open_elsewhere,
         )
+        self.elsewhere: list[Request] = []  # what arrived at the other host to which redirects lead
+        self._other_host: Server | None = None
         self._server = Server(self.gateway, port, tls)
         self.platform.environment.update(self.endpoints() | self._settings)
 
@@ -100,6 +105,8 @@ class Cloud:
 
     def __exit__(self, *_: object) -> None:
         self._server.stop()
+        if self._other_host:
+            self._other_host.stop()
         self.logs.close()
 
     @property
@@ -147,9 +154,25 @@ class Cloud:
         """Invoke the function now. An event that is neither bytes nor text goes as JSON."""
         return self.platform.invoke(as_bytes(event), kill_after=kill_after, request_id=request_id)
 
-    def invoke_async(self, event: Any = b"", *, delay: float = 0.0, task_id: str | None = None) -> str:
-        """Queue an event, as triggers do, and return its request ID; `platform.drain()` delivers it."""
-        return self.platform.invoke_async(as_bytes(event), delay=delay, task_id=task_id)
+    def invoke_async(
+        self, event: Any = b"", *, delay: float = 0.0, task_id: str | None = None, once: bool = False
+    ) -> str:
+        """Queue an event, as triggers do, and return its request ID; `platform.drain()` delivers it.
+
+        `once`: as from a caller who waits for the answer, so that nothing is retried.
+        """
+        return self.platform.invoke_async(as_bytes(event), delay=delay, task_id=task_id, once=once)
+
+    def _open_elsewhere(self) -> str:
+        """The URL of another host, which takes whatever comes."""
+        if self._other_host is None:
+            self._other_host = Server(self._take_elsewhere)
+            self._other_host.start()
+        return f"http://localhost:{self._other_host.port}/"
+
+    def _take_elsewhere(self, request: Request) -> Response:
+        self.elsewhere.append(request)
+        return Response(200, b"{}", {"Content-Type": "application/json"})
 
     def _route(self, request: Request) -> Service:
         return self._function_wire if request.path.startswith(PATHS) else self._kvstore_wire
@@ -157,7 +180,8 @@ class Cloud:
     def _policies(self, credential: Credential) -> Iterable[ram.Policy] | None:
         if not credential.is_role:
             return None if self.user_policy is None else (self.user_policy,)
-        return (self.policy, self._denials)
+        denied = [f"acs:kvstore:*:*:{state.config.arn_tail}" for state in self._deniable if state.denied]
+        return (self.policy, ram.allow(["kvstore:*"], denied, effect="Deny")) if denied else (self.policy,)
 
 
 def as_bytes(event: Any) -> bytes:

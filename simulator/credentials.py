@@ -66,7 +66,7 @@ class CredentialStore:
         if token != credential.security_token:
             raise ApiError(400, "InvalidSecurityToken.Malformed", "The specified SecurityToken is malformed.")
         if credential.expires is not None and self._clock.time() >= credential.expires:
-            raise ApiError(400, "InvalidSecurityToken.Expired", "The specified SecurityToken is expired.")
+            raise ApiError(403, "InvalidSecurityToken.Expired", "The specified SecurityToken is expired.")
 
     def _text(self, length: int) -> str:
         return "".join(self._random.choices(string.ascii_letters + string.digits, k=length))

@@ -6,11 +6,12 @@ nothing.
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from simulator.errors import ApiError
@@ -33,14 +34,28 @@ ERRORS = {  # kind: (HTTP status, code)
 }
 LOST = ("reset", "hang", "page502", "truncated", "5xx")  # the client cannot know whether the state changed
 KINDS = tuple(dict.fromkeys([*LOST, *ERRORS]))
+ODD_ANSWERS = {  # status 200, and not what was asked for
+    "200-object": b"{}",
+    "200-list": b"[]",
+    "200-text": b'""',
+    "200-request-id": b'{"RequestId":"5D2B9C2F-0000-0000-0000-000000000200"}',
+    "200-error": b'{"Code":"ServiceUnavailable","Message":"The request has failed.",'
+    b'"RequestId":"5D2B9C2F-0000-0000-0000-000000000503"}',
+}
+SHORT_PAGES = ("empty-page", "cut-page")  # of a listing; its TotalCount stays right
+REDIRECTS = {"redirect-302": 302, "redirect-307": 307}  # to another host
+ALL_KINDS = (*KINDS, *ODD_ANSWERS, *SHORT_PAGES, *REDIRECTS)
+COUNTED = {"DescribeBackups": ("Backups", "Backup"), "DescribeInstances": ("Instances", "KVStoreInstance")}
+LISTS = {**COUNTED, "DescribeBackupTasks": ("BackupJobs",), "DescribeClusterBackupList": ("ClusterBackups",)}
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: `kind` is one of `KINDS`; `after` means that the call was processed, and the answer then lost.
+    """One fault: `kind` is one of `ALL_KINDS`; `after` means that the call was processed, and the answer then lost.
 
     `code` replaces an error's own; `retry_after_ms` goes out as `x-acs-retry-after`; `seconds` is how long a hang takes
-    by the clock before the connection is closed.
+    by the clock before the connection is closed. `effect_after`: the call is lost, and what CreateBackup was to do is
+    done so many seconds later.
     """
 
     kind: str
@@ -48,16 +63,36 @@ class Fault:
     code: str | None = None
     retry_after_ms: int | None = None
     seconds: float = HANG_SECONDS
+    effect_after: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"a fault is one of {', '.join(KINDS)}, not {self.kind!r}")
+        if self.kind not in ALL_KINDS:
+            raise ValueError(f"a fault is one of {', '.join(ALL_KINDS)}, not {self.kind!r}")
 
-    def strike(self, clock: Clock, answer: Response | None, patience: float = HANG_SECONDS) -> Response:
+    @property
+    def needs_answer(self) -> bool:
+        """Whether the call is processed before the fault strikes."""
+        return (self.after and not self.effect_after) or self.kind in SHORT_PAGES
+
+    def strike(
+        self,
+        clock: Clock,
+        answer: Response | None,
+        patience: float = HANG_SECONDS,
+        operation: str = "",
+        elsewhere: str = "",
+    ) -> Response:
         """What the client gets instead of `answer`. Raises ApiError or ConnectionDroppedError.
 
         `patience`: how long the client waits at most. (On a simulated clock its read time-out cannot be seen.)
+        `elsewhere`: where a redirect leads.
         """
+        if self.kind in ODD_ANSWERS:
+            return Response(200, ODD_ANSWERS[self.kind], {"Content-Type": "application/json;charset=utf-8"})
+        if self.kind in REDIRECTS:
+            return Response(REDIRECTS[self.kind], b"", {"Location": elsewhere})
+        if self.kind in SHORT_PAGES and answer:
+            return replace(answer, body=_shortened(answer.body, LISTS.get(operation), self.kind == "cut-page"))
         if self.kind == "reset":
             raise ConnectionDroppedError(reset=True)
         if self.kind == "hang":
@@ -74,6 +109,19 @@ class Fault:
         raise ApiError(status, self.code or code, "A simulated fault.", headers=headers)
 
 
+def _shortened(body: bytes, path: tuple[str, ...] | None, cut: bool) -> bytes:
+    """A listing's answer without its entries, or without the second half of them."""
+    document = json.loads(body)
+    if path is None or not isinstance(document, dict):
+        return body
+    *folders, name = path
+    holder = document
+    for folder in folders:
+        holder = holder[folder]
+    holder[name] = holder[name][: len(holder[name]) // 2] if cut else []
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 class Faults:
     """Decides for each call which fault strikes it, and for each delivery whether it is killed, repeated or early."""
 
@@ -87,17 +135,23 @@ class Faults:
         kill_rate: float = 0.0,
         repeat_rate: float = 0.0,
         early_rate: float = 0.0,
+        late_rate: float = 0.0,
+        expire_rate: float = 0.0,
+        effect_rate: float = 0.0,
         max_kill_after: int = 60,
     ) -> None:
         """All rates are shares of 1. `rate` is that of calls, of `operations` alone if given; `kill_rate` that of
         asynchronous deliveries killed at one of their first `max_kill_after` I/O events; `repeat_rate` of those
-        delivered again; `early_rate` of those whose delay is ignored.
+        delivered again; `early_rate` of those whose delay is ignored; `late_rate` of those that come up to 150 s late;
+        `expire_rate` of those whose credentials end within two minutes; `effect_rate` of the lost CreateBackups that
+        take effect only 0.02 to 2 s later.
         """
         self.rate = rate
         self.seed = seed
         self._kinds = tuple(kinds)
         self._operations = None if operations is None else frozenset(operations)
         self._kill_rate, self._repeat_rate, self._early_rate = kill_rate, repeat_rate, early_rate
+        self._late_rate, self._expire_rate, self._effect_rate = late_rate, expire_rate, effect_rate
         self._max_kill_after = max_kill_after
         self._plans: dict[tuple[str, str | None], deque[Fault | None]] = defaultdict(deque)
         self._counts: Counter[tuple[str, str]] = Counter()
@@ -120,8 +174,12 @@ class Faults:
         chance = self._chance(operation, instance, count)
         if chance.random() >= self.rate:
             return None
-        kind = chance.choice(self._kinds)
-        return Fault(kind, after=not kind.startswith("throttle") and chance.random() < 0.5)
+        kind = chance.choice([kind for kind in self._kinds if _applies(kind, operation)] or KINDS)
+        if kind.startswith("throttle") or kind in REDIRECTS:
+            return Fault(kind)
+        after = chance.random() < 0.5
+        late = after and operation == "CreateBackup" and kind in LOST and chance.random() < self._effect_rate
+        return Fault(kind, after, effect_after=chance.uniform(0.02, 2.0) if late else 0.0)
 
     def kill_after(self, delivery: int) -> int | None:
         """At which I/O event the nth asynchronous delivery dies; None if it lives."""
@@ -136,23 +194,47 @@ class Faults:
         """Whether the nth asynchronous delivery does not wait for its delay."""
         return self._chance("early", delivery).random() < self._early_rate
 
+    def lateness(self, delivery: int) -> float:
+        """How many seconds after its time the nth asynchronous delivery comes."""
+        if not self._late_rate:
+            return 0.0
+        chance = self._chance("late", delivery)
+        return chance.uniform(15, 150) if chance.random() < self._late_rate else chance.uniform(0, 1.5)
+
+    def lifetime(self, delivery: int) -> float | None:
+        """How many seconds the nth asynchronous delivery's credentials last; None: longer than any invocation."""
+        chance = self._chance("expire", delivery)
+        return chance.uniform(0.5, 120) if chance.random() < self._expire_rate else None
+
     def _chance(self, *key: object) -> random.Random:
         return random.Random(f"{self.seed}/{key}")  # noqa: S311 replays, no secret
 
 
+def _applies(kind: str, operation: str) -> bool:
+    """Whether chance may choose it: a short page only where a count gives it away, an odd 200 not where 202 is due."""
+    if kind in SHORT_PAGES:
+        return operation in COUNTED
+    return kind not in ODD_ANSWERS or operation != "InvokeFunction"
+
+
 class RateLimits:
-    """At most so many calls of an operation a second: a bucket of one second's tokens each, filled by the clock."""
+    """At most so many calls a second: buckets of one second's tokens each, filled by the clock."""
 
     def __init__(self, limits: dict[str, float] | None, time: Callable[[], float], hint: bool = True) -> None:
-        """`limits`: calls a second by operation, `*` for any other. `hint`: answer with x-acs-retry-after."""
+        """`limits`: calls a second by operation; `*` for each other operation; `kvstore:*` for one bucket that all of
+        R-KVStore's operations share (`fc:*`: Function Compute's). `hint`: answer with x-acs-retry-after.
+        """
         self._limits = limits or {}
         self._time = time
         self._hint = hint
         self._buckets: dict[str, tuple[float, float]] = {}  # operation: (tokens, when)
         self._lock = threading.Lock()
 
-    def check(self, operation: str) -> None:
-        """Take a token. Raise ApiError (Throttling.User) when there is none."""
+    def check(self, action: str) -> None:
+        """Take a token for an action such as `kvstore:CreateBackup`. Raise ApiError (Throttling.User) without one."""
+        service, _, operation = action.partition(":")
+        shared = f"{service}:*"
+        operation = shared if shared in self._limits else operation
         rate = self._limits.get(operation, self._limits.get("*"))
         if rate is None:
             return

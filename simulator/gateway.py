@@ -2,6 +2,7 @@
 
 life of the caller > signature > latency > rate limit > fault before > permission > operation > fault after > life
 
+Every answer bears a `Date`, by the clock of its service.
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ import itertools
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from simulator import ram, signatures
 from simulator.endpoints import localise
 from simulator.errors import ApiError
-from simulator.faults import HANG_SECONDS
+from simulator.exact import Strand
+from simulator.faults import HANG_SECONDS, REDIRECTS
 from simulator.server import ConnectionDroppedError, Request, Response
 
 if TYPE_CHECKING:
@@ -57,14 +62,18 @@ class Service(Protocol):
 
     denial_code: str
 
+    @property
+    def clock_offset(self) -> float:
+        """How many seconds the service's clock is ahead of the cloud's."""
+
     def target(self, request: Request) -> Target:
         """What the request is about. Raise ApiError when it names no operation."""
 
     def find(self, target: Target, request: Request) -> None:
         """Raise ApiError where a thing that does not exist is told before a lack of permission."""
 
-    def perform(self, target: Target, request: Request, request_id: str) -> Response:
-        """Do it, and answer. Raise ApiError when it is refused."""
+    def perform(self, target: Target, request: Request, request_id: str, delay: float = 0.0) -> Response:
+        """Do it (`delay` seconds from now, where that can be), and answer. Raise ApiError when it is refused."""
 
     def refuse(self, error: ApiError, request: Request, request_id: str) -> Response:
         """The answer to a call that was refused."""
@@ -84,23 +93,28 @@ class Gateway:
         limits: RateLimits,
         latency: float = 0.0,
         real_latency: float = 0.0,
-        api_clock_offset: float = 0.0,
+        elsewhere: Callable[[], str] = str,
     ) -> None:
         """`policies` gives a caller's policy documents, None for no limits. `latency` is in seconds of the clock and
-        `real_latency` in the machine's; `api_clock_offset` is how far the API's clock is ahead of the machine's.
+        `real_latency` in the machine's; `elsewhere` gives the URL that a redirect leads to.
         """
         self.calls: list[Call] = []
         self.listeners: list[Callable[[Call], None]] = []  # told of each that ended
-        self.api_clock_offset = api_clock_offset
         self._numbers = itertools.count(1)
         self._route, self._clock, self._credentials, self._policies = route, clock, credentials, policies
         self._faults, self._limits = faults, limits
-        self._latency, self._real_latency = latency, real_latency
+        self._latency, self._real_latency, self._elsewhere = latency, real_latency, elsewhere
 
     def __call__(self, request: Request) -> Response:
         """Answer a request. Raise ConnectionDroppedError when there is to be no answer."""
         request = localise(request)
-        service, request_id = self._route(request), str(uuid.uuid4()).upper()
+        service = self._route(request)
+        response = self._answer(service, request)
+        date = _http_date(int(self._clock.time() + service.clock_offset))
+        return replace(response, headers={**response.headers, "Date": date})
+
+    def _answer(self, service: Service, request: Request) -> Response:
+        request_id = str(uuid.uuid4()).upper()
         number, began = next(self._numbers), self._clock.time()
         target, credential, fault = None, None, None
         status, code = 0, ""
@@ -110,19 +124,21 @@ class Gateway:
                 credential = self._credentials.find(signed.access_key_id)
                 _check_life(credential)
                 target = service.target(request)
-                now = time.time() + self.api_clock_offset
+                now = time.time() + service.clock_offset
                 caller = signatures.verify(signed, credential, self._credentials, now)
-                self._delay()
-                self._limits.check(target.operation)
-                fault = self._faults.of(target.operation, target.instance)
-                if fault and not fault.after:
-                    response = fault.strike(self._clock, None, _patience(credential))
-                else:
-                    service.find(target, request)
-                    self._authorize(caller, target, service)
-                    response = service.perform(target, request, request_id)
+                with _serving(credential, self._clock) as clock:
+                    self._delay(clock)
+                    self._limits.check(target.action)
+                    fault = self._faults.of(target.operation, target.instance)
+                    answer = None
+                    if fault is None or fault.needs_answer or fault.effect_after:
+                        service.find(target, request)
+                        self._authorize(caller, target, service)
+                        delay = fault.effect_after if fault else 0.0
+                        answer = response = service.perform(target, request, request_id, delay)
                     if fault:
-                        response = fault.strike(self._clock, response, _patience(credential))
+                        elsewhere = self._elsewhere() if fault.kind in REDIRECTS else ""
+                        response = fault.strike(clock, answer, _patience(credential), target.operation, elsewhere)
             except ApiError as error:
                 response, code = service.refuse(error, request, request_id), error.code
             _check_life(credential)
@@ -131,9 +147,9 @@ class Gateway:
         finally:
             self._log(number, began, target, credential, status, code, fault and fault.kind)
 
-    def _delay(self) -> None:
+    def _delay(self, clock: Clock) -> None:
         if self._latency:
-            self._clock.sleep(self._latency)
+            clock.sleep(self._latency)
         if self._real_latency:
             time.sleep(self._real_latency)
 
@@ -168,6 +184,18 @@ class Gateway:
         self.calls.append(call)
         for listener in self.listeners:
             listener(call)
+
+
+def _serving(credential: Credential | None, clock: Clock) -> AbstractContextManager[Clock]:
+    """By which clock a caller's call is worked on: that of its invocation, where there is one."""
+    if credential and credential.life and isinstance(credential.life.clock, Strand):
+        return credential.life.clock.call()
+    return nullcontext(clock)
+
+
+@lru_cache(maxsize=64)
+def _http_date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 def _patience(credential: Credential) -> float:

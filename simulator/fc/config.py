@@ -25,6 +25,7 @@ class FunctionConfig:
     environment: Mapping[str, str] = field(default_factory=dict)
     context_credentials: bool = True  # False: as in python3.12, the context has neither credentials nor service
     async_task: bool = True  # asyncInvokeConfig.asyncTask: task IDs are refused when they repeat
+    duplicate_status: int = 409  # how a task ID that was taken before is refused; one page of the documents says 400
     max_async_retry_attempts: int = 3
     async_retry_delays: tuple[float, ...] = (10.0, 60.0, 300.0)  # the last for all that follow
     max_async_event_age: float = 86_400.0

@@ -6,8 +6,9 @@ access key, so that a dead one reaches nothing.
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,9 +22,20 @@ class Killed(BaseException):
 class Life:
     """Counts one invocation's I/O events; over at the `kill_after`th, after the deadline, or once it has returned."""
 
-    def __init__(self, request_id: str, clock: Clock, deadline: float, kill_after: int | None = None) -> None:
-        """`deadline` is on the clock's monotonic time."""
+    def __init__(
+        self,
+        request_id: str,
+        clock: Clock,
+        deadline: float,
+        kill_after: int | None = None,
+        outages: Iterable[tuple[float, float]] = (),
+    ) -> None:
+        """`deadline` is on the clock's monotonic time. `outages`: from when to when whatever runs is killed."""
         self.request_id = request_id
+        self.clock = clock
+        self._dies_at = min(
+            (max(begin, clock.time()) for begin, end in outages if end > clock.time()), default=math.inf
+        )
         self.events = 0
         self.killed = False
         self.timed_out = False
@@ -38,6 +50,7 @@ class Life:
             if self._returned or self.killed or self.timed_out:
                 return False
             self.killed = self._kill_after is not None and self.events >= self._kill_after
+            self.killed = self.killed or self._clock.time() >= self._dies_at
             self.timed_out = not self.killed and self._clock.monotonic() > self._deadline
             return not (self.killed or self.timed_out)
 

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from simulator.credentials import ROLE_LIFETIME
+from simulator.exact import ExactClock, Strand
 from simulator.fc import context as runtime_context
 from simulator.fc.invocation import Handler, Invocation, project_handler, run
 from simulator.fc.life import Life
@@ -44,11 +46,14 @@ class Platform:
         self.invocations: list[Invocation] = []
         self.listeners: list[Callable[[Invocation], None]] = []  # told of each that ended
         self.queue = AsyncQueue(config, faults, clock.time)
+        self.clock_offset = 0.0  # how many seconds Function Compute's clock is ahead, as its `Date` shows
+        self.outages: list[tuple[float, float]] = []  # from when to when, by the clock, whatever runs is killed
         self._clock, self._credentials, self._faults, self._logs = clock, credentials, faults, logs
         self._handler = handler or project_handler
         self._chance = random.Random(f"platform/{faults.seed}")  # noqa: S311 replays, no secret
         self._deliveries = itertools.count(1)
         self._planned_kills: list[int | None] = []
+        self._planned_lifetimes: list[float | None] = []
         self._busy = 0
         self._instances = 1
 
@@ -64,12 +69,18 @@ class Platform:
         attempt: int = 0,
         task_id: str | None = None,
         kill_after: int | None = None,
+        lifetime: float | None = None,
+        strand: Strand | None = None,
     ) -> Invocation:
-        """Run the function on the event and return what came of it. `kill_after`: die at the nth I/O event."""
+        """Run the function on the event and return what came of it. `kill_after`: die at the nth I/O event.
+
+        `lifetime`: of its credentials, in seconds. `strand`: its own clock, where several run side by side.
+        """
         request_id = request_id or self.new_request_id()
-        now, config, clock = self._clock.time(), self.config, self._clock
-        life = Life(request_id, clock, clock.monotonic() + float(config.timeout), kill_after)
-        credential = self._credentials.issue(life)
+        clock: Clock = strand or self._clock
+        now, config = clock.time(), self.config
+        life = Life(request_id, clock, clock.monotonic() + float(config.timeout), kill_after, self.outages)
+        credential = self._credentials.issue(life, ROLE_LIFETIME if lifetime is None else lifetime)
         instance_id = f"c-{int(now):08x}-{self._instances:012x}"
         environ = runtime_context.environment(config, instance_id, credential) | self.environment
         context = runtime_context.context(config, request_id, credential, attempt)
@@ -88,15 +99,22 @@ class Platform:
             listener(invocation)
         return invocation
 
-    def invoke_async(self, event: bytes, *, delay: float = 0.0, task_id: str | None = None) -> str:
-        """Queue the event and return its request ID. Raise ApiError (409) when the task ID was taken before."""
+    def invoke_async(self, event: bytes, *, delay: float = 0.0, task_id: str | None = None, once: bool = False) -> str:
+        """Queue the event and return its request ID. Raise ApiError (409) when the task ID was taken before.
+
+        `once`: for a caller who waits for the answer, so that nothing is retried.
+        """
         request_id = self.new_request_id()
-        self.queue.add(event, request_id, delay, task_id)
+        self.queue.add(event, request_id, delay, task_id, once=once)
         return request_id
 
     def plan_kills(self, kill_after: Iterable[int | None]) -> None:
         """Kill the next deliveries from the queue at these I/O events, one each; None lets one live."""
         self._planned_kills.extend(kill_after)
+
+    def plan_lifetimes(self, seconds: Iterable[float | None]) -> None:
+        """End the credentials of the next deliveries from the queue after these times; None: they last."""
+        self._planned_lifetimes.extend(seconds)
 
     def run_due(self) -> Invocation | None:
         """Move the clock to the next delivery and run it; None when nothing waits."""
@@ -108,13 +126,41 @@ class Platform:
         return self._deliver(delivery) if delivery else None
 
     def drain(self, limit: int = 10_000) -> list[Invocation]:
-        """Run deliveries until none waits. Raise RuntimeError after `limit` of them."""
+        """Run deliveries until none waits: side by side on an exact clock, else one after the other.
+
+        Raise RuntimeError after `limit` of them.
+        """
+        if isinstance(self._clock, ExactClock):
+            return self._drain_side_by_side(self._clock, limit)
         done: list[Invocation] = []
         while (invocation := self.run_due()) is not None:
             done.append(invocation)
             if len(done) >= limit and len(self.queue):
                 raise RuntimeError(f"the queue still holds {len(self.queue)} deliveries after {limit}")
         return done
+
+    def _drain_side_by_side(self, clock: ExactClock, limit: int) -> list[Invocation]:
+        before = len(self.invocations)
+        broken: list[BaseException] = []
+
+        def run_one(delivery: Delivery, strand: Strand) -> None:
+            try:
+                self._deliver(delivery, strand)
+            except BaseException as error:  # noqa: BLE001 it is raised below
+                broken.append(error)
+            finally:
+                clock.end(strand)
+
+        def begin(strand: Strand) -> None:
+            delivery = self.queue.take()
+            if broken or delivery is None or len(self.invocations) - before >= limit:
+                raise RuntimeError(f"the queue still holds {len(self.queue)} deliveries after {limit}")
+            threading.Thread(target=run_one, args=(delivery, strand), daemon=True).start()
+
+        clock.drive(self.queue.next_due, begin)
+        if broken:
+            raise broken[0]
+        return self.invocations[before:]
 
     @contextmanager
     def running(self, workers: int = 8) -> Iterator[None]:
@@ -153,15 +199,19 @@ class Platform:
                 self._busy -= 1
                 self.queue.changed.notify_all()
 
-    def _deliver(self, delivery: Delivery) -> Invocation:
-        planned = self._planned_kills.pop(0) if self._planned_kills else self._faults.kill_after(next(self._deliveries))
+    def _deliver(self, delivery: Delivery, strand: Strand | None = None) -> Invocation:
+        number = next(self._deliveries)
+        planned = self._planned_kills.pop(0) if self._planned_kills else self._faults.kill_after(number)
+        lifetime = self._planned_lifetimes.pop(0) if self._planned_lifetimes else self._faults.lifetime(number)
         invocation = self.invoke(
             delivery.event,
             request_id=delivery.request_id,
-            asynchronous=True,
+            asynchronous=not delivery.once,
             attempt=delivery.attempt,
             task_id=delivery.task_id,
             kill_after=planned,
+            lifetime=lifetime,
+            strand=strand,
         )
         self.queue.settle(delivery, invocation)
         return invocation

@@ -32,6 +32,7 @@ class Delivery:
     task_id: str | None = field(compare=False, default=None)
     attempt: int = field(compare=False, default=0)
     repeat: int = field(compare=False, default=0)
+    once: bool = field(compare=False, default=False)  # by a caller who waits: neither retried nor repeated
 
 
 class AsyncQueue:
@@ -48,17 +49,19 @@ class AsyncQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, event: bytes, request_id: str, delay: float = 0.0, task_id: str | None = None) -> None:
+    def add(
+        self, event: bytes, request_id: str, delay: float = 0.0, task_id: str | None = None, *, once: bool = False
+    ) -> None:
         """Take an event that is due in `delay` seconds. Raise ApiError (409) when the task ID has been taken before."""
         with self.changed:
             if task_id is not None and self._config.async_task:
                 if task_id in self._tasks:
                     message = f"stateful async invocation {task_id} already exists"
-                    raise ApiError(409, "StatefulAsyncInvocationAlreadyExists", message)
+                    raise ApiError(self._config.duplicate_status, "StatefulAsyncInvocationAlreadyExists", message)
                 self._tasks.add(task_id)
             number, now = next(self._numbers), self._time()
-            due = now if self._faults.early(number) else now + delay
-            self._push(Delivery(due, number, event, request_id, now, task_id))
+            due = now if self._faults.early(number) else now + delay + self._faults.lateness(number)
+            self._push(Delivery(due, number, event, request_id, now, task_id, once=once))
 
     def next_due(self) -> float | None:
         """When the next delivery is due; None when none waits."""
@@ -74,6 +77,8 @@ class AsyncQueue:
 
     def settle(self, delivery: Delivery, invocation: Invocation) -> None:
         """Given what came of a delivery, retry it, give it up, repeat it or be done."""
+        if delivery.once:
+            return
         now, config = self._time(), self._config
         with self.changed:
             if not invocation.failed:

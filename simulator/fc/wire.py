@@ -48,7 +48,17 @@ class FunctionWire:
         resource = f"acs:fc:{request.region or config.region}:{config.account}:{inside}functions/{function}"
         return Target("InvokeFunction", function, request.region, "fc:InvokeFunction", resource)
 
-    def perform(self, target: Target, request: Request, request_id: str) -> Response:  # noqa: ARG002 the function has an ID of its own
+    @property
+    def clock_offset(self) -> float:
+        return self._platform.clock_offset
+
+    def perform(  # the function has an ID of its own, and delays have their header
+        self,
+        target: Target,  # noqa: ARG002
+        request: Request,
+        request_id: str,  # noqa: ARG002
+        delay: float = 0.0,  # noqa: ARG002
+    ) -> Response:
         kind = request.headers.get("x-fc-invocation-type", "Sync")
         if kind not in ("Sync", "Async"):
             raise ApiError(400, "InvalidArgument", f"x-fc-invocation-type is Sync or Async, not {kind!r}")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from simulator.errors import ApiError
 from simulator.kvstore import errors
 
 if TYPE_CHECKING:
     from simulator.clock import Clock
     from simulator.kvstore.fleet import Instance
 
+T = TypeVar("T")
 DAILY_LIMIT = 30  # manual backups of an instance a day
 RETENTION_DEFAULT = 7  # days
 PHASES = ("NoStart", "Preparing", "Uploading", "Checking")
@@ -45,6 +49,9 @@ class Backup:
     parts: tuple[Part, ...]
     mode: str  # Manual or Automated
     retention_days: int
+    by_api: bool = False  # started by CreateBackup
+    listing_lag: float | None = None  # its own, before the service's
+    vanishes: bool = False  # its end is never listed
 
     @property
     def start(self) -> float:
@@ -63,70 +70,159 @@ class Backup:
         return all(part.ok for part in self.parts)
 
 
+@dataclass(frozen=True)
+class _Planned:
+    """A manual backup that is to begin at a later time, unless it may not then."""
+
+    at: float
+    retention_days: int
+    by_api: bool
+    duration: float | None = None
+    outcome: str | None = None
+    listing_lag: float | None = None
+
+
 class InstanceState:
     """One instance as it is now."""
 
     def __init__(self, config: Instance, clock: Clock, job_ids: itertools.count[int]) -> None:
         self.config = config
-        self.backups: list[Backup] = []
+        self._backups: list[Backup] = []
+        self._planned: list[_Planned] = []
+        self._unlisted: set[int] = set()  # job IDs
         self._clock = clock
         self._job_ids = job_ids
         self._status = config.status
         self._created = clock.time()
         self._manual = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+
+    @property
+    def backups(self) -> list[Backup]:
+        """All that have begun, in that order."""
+        self._begin_planned()
+        return self._backups
 
     @property
     def status(self) -> str:
         """What DescribeInstances shows."""
-        after = self.config.normal_after
-        if after is not None and self._clock.time() >= self._created + after:
-            return "Normal"
-        return self._status
+        return self._status_at(self._clock.time())
+
+    @property
+    def denied(self) -> bool:
+        """Whether the role's policy leaves the instance out."""
+        until = self.config.denied_until
+        return self.config.denied and (until is None or self._clock.time() < self._created + until)
 
     @status.setter
     def status(self, value: str) -> None:
         self._status = value
 
-    def create_backup(self, retention_days: int, wrong_state_code: str) -> Backup:
+    def create_backup(self, retention_days: int, wrong_state_code: str = "IncorrectDBInstanceState") -> Backup:
         """Start a manual backup. Raise ApiError when the status, a running one or the daily limit forbids it."""
+        self._begin_planned()
         with self._lock:
-            now = self._clock.time()
-            if self.status != "Normal":
-                raise errors.wrong_state(wrong_state_code)
-            if any(backup.start <= now < backup.end for backup in self.backups):
-                raise errors.backup_job_exists()
-            if sum(b.mode == "Manual" and _day(b.start) == _day(now) for b in self.backups) >= DAILY_LIMIT:
-                raise errors.too_many_backups()
-            outcomes = self.config.outcomes
-            outcome = outcomes[min(self._manual, len(outcomes) - 1)]
-            self._manual += 1
-            return self._add(now, now + self.config.duration, outcome, "Manual", retention_days)
+            return self._create(_Planned(self._clock.time(), retention_days, by_api=True), wrong_state_code)
+
+    def create_later(
+        self,
+        at: float,
+        *,
+        by_api: bool = False,
+        retention_days: int = RETENTION_DEFAULT,
+        duration: float | None = None,
+        outcome: str | None = None,
+        listing_lag: float | None = None,
+    ) -> None:
+        """Start a manual backup at that time of the clock, unless it may not then: a colleague's, or a late call's."""
+        with self._lock:
+            self._planned.append(_Planned(at, retention_days, by_api, duration, outcome, listing_lag))
 
     def add_backup(
-        self, start: float, end: float, status: str = "success", mode: str = "Automated", retention_days: int = 7
+        self,
+        start: float,
+        end: float,
+        status: str = "success",
+        mode: str = "Automated",
+        retention_days: int = RETENTION_DEFAULT,
+        listing_lag: float | None = None,
     ) -> Backup:
         """Put a backup in from outside, say one of the automatic policy. Times are the clock's; `end` may lie ahead."""
         with self._lock:
-            return self._add(start, end, status.lower(), mode, retention_days)
+            return self._add(start, end, status.lower(), mode, retention_days, listing_lag=listing_lag)
+
+    def delete_sets(self, backup: Backup) -> None:
+        """Take the backup's sets from the list, as DeleteBackup does; a task that runs stays listed."""
+        self._unlisted.update(part.job_id for part in backup.parts)
 
     def running(self, now: float, since_start: float = 0.0) -> list[tuple[Backup, Part]]:
-        """The jobs that run now and began at least `since_start` seconds ago."""
-        return [(b, part) for b in self.backups for part in b.parts if b.start + since_start <= now < part.end]
+        """The jobs whose tasks are listed: those that run now and began at least `since_start` seconds ago."""
+        linger = self.config.task_linger
+        return [(b, part) for b in self.backups for part in b.parts if b.start + since_start <= now < part.end + linger]
 
     def finished(self, now: float, lag: float) -> list[tuple[Backup, Part]]:
         """The jobs that ended at least `lag` seconds ago, latest first."""
-        found = [(backup, part) for backup in self.backups for part in backup.parts if part.end + lag <= now]
+        found = [(b, part) for b in self.backups for part in b.parts if now >= self.listed_at(b, part, lag)]
         return sorted(found, key=lambda each: (-each[1].start, each[1].job_id))
 
-    def _add(self, start: float, end: float, outcome: str, mode: str, retention_days: int) -> Backup:
+    def listed_at(self, backup: Backup, part: Part, lag: float) -> float:
+        """When the job's end is listed; `lag` holds for backups that have none of their own."""
+        if backup.vanishes or part.job_id in self._unlisted:
+            return math.inf
+        return part.end + (lag if backup.listing_lag is None else backup.listing_lag)
+
+    def is_gone(self, backup: Backup, now: float) -> bool:
+        """Whether a listing that shows a backup from its start to its end (a cloud-native cluster's) has lost it."""
+        return now >= backup.end and self.listed_at(backup, backup.parts[-1], 0.0) == math.inf
+
+    def _status_at(self, moment: float) -> str:
+        after = self.config.normal_after
+        return "Normal" if after is not None and moment >= self._created + after else self._status
+
+    def _begin_planned(self) -> None:
+        """Begin what was planned for a time that has come, each as of its own time."""
+        if not self._planned:
+            return
+        with self._lock:
+            now = self._clock.time()
+            due = sorted((each for each in self._planned if each.at <= now), key=lambda each: each.at)
+            self._planned = [each for each in self._planned if each.at > now]
+            for each in due:
+                with contextlib.suppress(ApiError):
+                    self._create(each, "")
+
+    def _create(self, plan: _Planned, wrong_state_code: str) -> Backup:
+        now = plan.at
+        if self._status_at(now) != "Normal":
+            raise errors.wrong_state(wrong_state_code)
+        if any(backup.start <= now < backup.end for backup in self._backups):
+            raise errors.backup_job_exists()
+        if sum(b.mode == "Manual" and _day(b.start) == _day(now) for b in self._backups) >= DAILY_LIMIT:
+            raise errors.too_many_backups()
+        number, config = self._manual, self.config
+        self._manual += plan.by_api
+        duration = plan.duration or _nth(config.durations, number, config.duration)
+        outcome = plan.outcome or _nth(config.outcomes, number, "success")
+        lag = _nth(config.listing_lags, number, None) if plan.listing_lag is None else plan.listing_lag
+        return self._add(now, now + duration, outcome, "Manual", plan.retention_days, plan.by_api, lag)
+
+    def _add(
+        self,
+        start: float,
+        end: float,
+        outcome: str,
+        mode: str,
+        retention_days: int,
+        by_api: bool = False,
+        listing_lag: float | None = None,
+    ) -> Backup:
         count = self.config.shards if self.config.kind == "classic-cluster" else 1
         parts = []
         for node in range(count):
             ok = outcome == "success" or (outcome == "shard-failed" and count > 1 and node < count - 1)
             parts.append(Part(next(self._job_ids), node, start, end + node * self.config.shard_lag, ok))
-        backup = Backup(tuple(parts), mode, retention_days)
-        self.backups.append(backup)
+        backup = Backup(tuple(parts), mode, retention_days, by_api, listing_lag, outcome == "vanished")
+        self._backups.append(backup)
         return backup
 
 
@@ -150,6 +246,11 @@ class Instances:
         if state is None or (region and region != state.config.region):
             raise errors.instance_not_found()
         return state
+
+
+def _nth(values: Sequence[T], number: int, default: T) -> T:
+    """The value for the nth backup (from 0): the last holds for all that follow, the default where there is none."""
+    return values[min(number, len(values) - 1)] if values else default
 
 
 def _day(seconds: float) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 DEFAULT_FLEET = Path(__file__).parent.parent / "fleet.yaml"
+OUTCOMES = ("success", "failed", "shard-failed", "vanished")
 KINDS = ("standard", "classic-cluster", "cluster", "cloud-native")
 
 
@@ -27,13 +28,17 @@ class Instance:
     name: str = ""
     status: str = "Normal"
     normal_after: float | None = None  # a status other than Normal ends after this long
+    denied_until: float | None = None  # ends being denied after this long: somebody mends the policy
     type: str = "Redis"  # or Tair
     tags: Mapping[str, str] = field(default_factory=dict)
     denied: bool = False  # the role's policy leaves it out
     duration: float = 60.0  # of a backup
     shard_lag: float = 0.0  # each further shard ends this much later
     outcomes: tuple[str, ...] = ("success",)  # of one backup after another, the last for all that follow:
-    # success, failed, or shard-failed (the last shard's alone)
+    # success, failed, shard-failed (the last shard's alone), or vanished (its end is never listed)
+    durations: tuple[float, ...] = ()  # of one backup after another, likewise; before `duration`
+    listing_lags: tuple[float, ...] = ()  # likewise; before the service's own
+    task_linger: float = 0.0  # how long a task stays listed after its end
     job_id_style: str = "text"  # how CreateBackup answers: text, quoted or int
 
     def __post_init__(self) -> None:
@@ -45,8 +50,8 @@ class Instance:
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{self.id}: {name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
-        if not self.outcomes or set(self.outcomes) - {"success", "failed", "shard-failed"}:
-            raise ValueError(f"{self.id}: outcomes are success, failed or shard-failed, not {list(self.outcomes)}")
+        if not self.outcomes or set(self.outcomes) - set(OUTCOMES):
+            raise ValueError(f"{self.id}: outcomes are {', '.join(OUTCOMES)}, not {list(self.outcomes)}")
 
     @property
     def arn_tail(self) -> str:
@@ -95,7 +100,8 @@ def _instance(entry: Any, path: str | Path) -> Instance:
     if not isinstance(entry, dict) or "id" not in entry or set(entry) - known:
         raise ValueError(f"{path}: an instance takes {', '.join(sorted(known))}, and needs an id: {entry!r}")
     outcomes = entry.get("outcomes", ("success",))
-    return Instance(**{**entry, "outcomes": (outcomes,) if isinstance(outcomes, str) else tuple(outcomes)})
+    lists = {name: tuple(entry[name]) for name in ("durations", "listing_lags") if name in entry}
+    return Instance(**{**entry, **lists, "outcomes": (outcomes,) if isinstance(outcomes, str) else tuple(outcomes)})
 
 
 def _made_up(number: int, chance: random.Random, regions: tuple[str, ...], common: Mapping[str, Any]) -> Instance:

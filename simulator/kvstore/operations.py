@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from simulator.kvstore import errors, rendering
@@ -30,13 +30,19 @@ class Behaviour:
     wrong_state_code: str = "IncorrectDBInstanceState"  # or OperationDenied.DBInstanceStatus
     cloud_native_tasks: bool = False  # whether DescribeBackupTasks shows a cloud-native cluster's jobs
     tair_only_if_asked: bool = True  # DescribeInstances leaves Tair out unless InstanceType=Tair
+    refused_types: tuple[str, ...] = ()  # values of InstanceType that DescribeInstances refuses
+    extra_total: Mapping[str, int] = field(default_factory=dict)  # by operation: TotalCount is that much too large
 
 
 class KVStore:
     """The service. `region` is what the endpoint tells; None accepts any."""
 
-    def __init__(self, fleet: Fleet, clock: Clock, behaviour: Behaviour | None = None) -> None:
+    def __init__(
+        self, fleet: Fleet, clock: Clock, behaviour: Behaviour | None = None, clock_offset: float = 0.0
+    ) -> None:
+        """`clock_offset`: how many seconds the service's own clock is ahead of `clock`. All that it tells is by it."""
         self.behaviour = behaviour or Behaviour()
+        self.clock_offset = clock_offset
         self.instances = Instances({each.id: each for each in fleet}, clock)
         self._clock = clock
         self.operations: Mapping[str, Callable[[Parameters, str | None], Answer]] = {
@@ -52,6 +58,12 @@ class KVStore:
         """The instance's state, to look at or to change. Raise ApiError when there is none."""
         return self.instances.get(instance_id)
 
+    def create_later(self, parameters: Parameters, region: str | None, delay: float) -> None:
+        """CreateBackup whose answer is lost, and whose effect comes `delay` seconds from now."""
+        days = _retention(parameters.get("BackupRetentionPeriod"))
+        at = self._clock.time() + delay
+        self._instance(parameters, region).create_later(at, by_api=True, retention_days=days)
+
     def create_backup(self, parameters: Parameters, region: str | None) -> Answer:
         state = self._instance(parameters, region)
         days = _retention(parameters.get("BackupRetentionPeriod"))
@@ -65,22 +77,23 @@ class KVStore:
         state = self._instance(parameters, region)
         if state.config.kind == "cloud-native":
             raise errors.wrong_type()
-        begin, end = (_minute(parameters, name) for name in ("StartTime", "EndTime"))
+        begin, end = self._window(parameters)
         job_id = _job_id(parameters)
         entries = [
-            rendering.backup_set(state, backup, part)
+            rendering.backup_set(state, backup, part, self.clock_offset)
             for backup, part in state.finished(self._clock.time(), self.behaviour.listing_lag)
             if begin <= part.start < end and job_id in (None, part.job_id)
         ]
         page, number, size = _page(entries, parameters, BACKUP_PAGES)
-        return {"Backups": {"Backup": page}, "TotalCount": len(entries), "PageNumber": number, "PageSize": size}
+        total = len(entries) + self.behaviour.extra_total.get("DescribeBackups", 0)
+        return {"Backups": {"Backup": page}, "TotalCount": total, "PageNumber": number, "PageSize": size}
 
     def describe_backup_tasks(self, parameters: Parameters, region: str | None) -> Answer:
         state = self._instance(parameters, region)
         job_id, mode, now = _job_id(parameters), parameters.get("JobMode"), self._clock.time()
         hidden = state.config.kind == "cloud-native" and not self.behaviour.cloud_native_tasks
         tasks = [
-            rendering.backup_task(state, backup, part, now)
+            rendering.backup_task(state, backup, part, now, self.clock_offset)
             for backup, part in ([] if hidden else state.running(now, self.behaviour.task_lag))
             if job_id in (None, part.job_id) and mode in (None, backup.mode)
         ]
@@ -90,12 +103,12 @@ class KVStore:
         state = self._instance(parameters, region)
         if state.config.kind != "cloud-native":
             raise errors.wrong_type()
-        begin, end = (_minute(parameters, name) for name in ("StartTime", "EndTime"))
+        begin, end = self._window(parameters)
         now, lag = self._clock.time(), self.behaviour.listing_lag
         entries = [
-            rendering.cluster_backup(backup, index, now, lag)
+            rendering.cluster_backup(state, backup, index, now, lag, self.clock_offset)
             for index, backup in enumerate(state.backups)
-            if begin <= backup.start < end
+            if begin <= backup.start < end and not state.is_gone(backup, now)
         ]
         page, number, size = _page(entries[::-1], parameters, range(1, 301))
         return {"ClusterBackups": page, "MaxResults": len(entries), "PageNumber": number, "PageSize": size}
@@ -108,13 +121,15 @@ class KVStore:
         if len(ids) > MAX_IDS:
             raise errors.malformed("InstanceIds")
         tags, status, kind = _tags(parameters), parameters.get("InstanceStatus"), parameters.get("InstanceType")
+        if kind in self.behaviour.refused_types:
+            raise errors.malformed("InstanceType")
         if kind is None and self.behaviour.tair_only_if_asked:
             kind = "Redis"
         found = [
             state
             for state in (self.instances.known(ids) if ids else self.instances)
             if state.config.region == region
-            and not state.config.denied  # the role may not see it, so it is left out
+            and not state.denied  # the role may not see it, so it is left out
             and kind in (None, state.config.type)
             and status in (None, state.status)
             and all(state.config.tags.get(key) == value for key, value in tags.items())
@@ -123,7 +138,7 @@ class KVStore:
         entries = [rendering.instance(state) for state in page]
         return {
             "Instances": {"KVStoreInstance": entries},
-            "TotalCount": len(found),
+            "TotalCount": len(found) + self.behaviour.extra_total.get("DescribeInstances", 0),
             "PageNumber": number,
             "PageSize": size,
         }
@@ -131,6 +146,11 @@ class KVStore:
     def describe_instance_attribute(self, parameters: Parameters, region: str | None) -> Answer:
         entry = rendering.instance(self._instance(parameters, region))
         return {"Instances": {"DBInstanceAttribute": [entry]}}
+
+    def _window(self, parameters: Parameters) -> tuple[float, float]:
+        """From when on and until when, by the clock; the parameters mean the service's own."""
+        begin, end = (_minute(parameters, name) - self.clock_offset for name in ("StartTime", "EndTime"))
+        return begin, end
 
     def _instance(self, parameters: Parameters, region: str | None) -> InstanceState:
         instance_id = parameters.get("InstanceId")

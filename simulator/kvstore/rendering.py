@@ -24,8 +24,8 @@ def node_id(state: InstanceState, part: Part) -> str:
     return f"{state.config.id}-db-{part.node}"
 
 
-def backup_set(state: InstanceState, backup: Backup, part: Part) -> dict[str, Any]:
-    """An entry of DescribeBackups."""
+def backup_set(state: InstanceState, backup: Backup, part: Part, offset: float) -> dict[str, Any]:
+    """An entry of DescribeBackups. `offset`: how many seconds the service's clock is ahead, here and below."""
     entry = {
         "BackupId": str(part.job_id + 500_000),
         "BackupJobID": part.job_id,
@@ -33,15 +33,15 @@ def backup_set(state: InstanceState, backup: Backup, part: Part) -> dict[str, An
         "BackupMode": backup.mode,
         "BackupMethod": "Physical",
         "BackupType": "FullBackup",
-        "BackupStartTime": seconds_text(part.start),
-        "BackupEndTime": seconds_text(part.end),
+        "BackupStartTime": seconds_text(part.start + offset),
+        "BackupEndTime": seconds_text(part.end + offset),
         "BackupSize": 1_048_576 * (1 + part.job_id % 97) if part.ok else 0,
         "BackupDBNames": "all",
         "EngineVersion": "5.0",
         "NodeInstanceId": node_id(state, part),
     }
     if backup.retention_days > 0:
-        expires = datetime.fromtimestamp(part.end, timezone.utc) + timedelta(days=backup.retention_days)
+        expires = datetime.fromtimestamp(part.end + offset, timezone.utc) + timedelta(days=backup.retention_days)
         entry["ExpectExpireTime"] = seconds_text(expires.timestamp())
     if part.ok:
         path = f"oss.example/{part.job_id}.rdb?Expires=1&OSSAccessKeyId=LTAI&Signature={URL_SECRET}{part.job_id}"
@@ -49,7 +49,7 @@ def backup_set(state: InstanceState, backup: Backup, part: Part) -> dict[str, An
     return entry
 
 
-def backup_task(state: InstanceState, backup: Backup, part: Part, now: float) -> dict[str, Any]:
+def backup_task(state: InstanceState, backup: Backup, part: Part, now: float, offset: float) -> dict[str, Any]:
     """An entry of DescribeBackupTasks."""
     percent = str(part.progress(now))
     return {
@@ -60,15 +60,17 @@ def backup_task(state: InstanceState, backup: Backup, part: Part, now: float) ->
         "JobMode": backup.mode,
         "NodeId": node_id(state, part),
         "TaskAction": "BackupIns",
-        "StartTime": seconds_text(part.start),
+        "StartTime": seconds_text(part.start + offset),
     }
 
 
-def cluster_backup(backup: Backup, index: int, now: float, lag: float) -> dict[str, Any]:
+def cluster_backup(
+    state: InstanceState, backup: Backup, index: int, now: float, lag: float, offset: float
+) -> dict[str, Any]:
     """An entry of DescribeClusterBackupList, which bears no job ID; every other start lacks the Z, as samples do."""
     part = backup.parts[0]
-    running = now < part.end + lag
-    start = seconds_text(part.start)
+    running = now < state.listed_at(backup, part, lag)
+    start = seconds_text(part.start + offset)
     entry: dict[str, Any] = {
         "ClusterBackupId": f"cb-{part.job_id + 500_000}",
         "ClusterBackupMode": backup.mode,
@@ -80,7 +82,7 @@ def cluster_backup(backup: Backup, index: int, now: float, lag: float) -> dict[s
         "Backups": [],
     }
     if not running:
-        entry["ClusterBackupEndTime"] = seconds_text(part.end)
+        entry["ClusterBackupEndTime"] = seconds_text(part.end + offset)
     return entry
 
 

@@ -36,7 +36,14 @@ class KVStoreWire:
     def find(self, target: Target, request: Request) -> None:
         """An instance that does not exist is told after a lack of permission."""
 
-    def perform(self, target: Target, request: Request, request_id: str) -> Response:
+    @property
+    def clock_offset(self) -> float:
+        return self._kvstore.clock_offset
+
+    def perform(self, target: Target, request: Request, request_id: str, delay: float = 0.0) -> Response:
+        if delay and target.operation == "CreateBackup":
+            self._kvstore.create_later(signatures.parameters(request), request.region, delay)
+            return _json(200, {"RequestId": request_id})
         operation = self._kvstore.operations.get(target.operation)
         if operation is None:
             raise errors.unknown_operation(target.operation)

@@ -62,7 +62,7 @@ def test_a_time_of_signing_may_be_off_by_15_minutes(algorithm):
     with Cloud(ONE) as cloud:
         client, codes = KVStoreClient(cloud, signature_algorithm=algorithm), []
         for offset in (0, 890, 910, -890, -910):
-            cloud.gateway.api_clock_offset = offset
+            cloud.kvstore.clock_offset = offset
             codes.append(client.code("describe_backup_tasks", instance_id="r-1"))
         expired = "InvalidTimeStamp.Expired"
         assert codes == [None, None, expired, None, expired]
