@@ -34,6 +34,7 @@ from redis_backup.states import ErrorKind, Outcome, Problem
 
 _POLL = (3.0, 30.0)  # seconds between looks while waiting: the first pause and the longest
 _TURN = 0.05  # seconds of real time after which a wait for answers looks at the clock, which a test may move
+_TICK = 0.001  # seconds; what is due so soon is due
 _GRACE = 0.3  # seconds of real time, after the deadline, for answers that are on their way
 _WATCHED_PER_CALL = 5  # instances that are watched at once for each call a second that is served
 _TRY_AGAIN = (ErrorKind.TRANSIENT, ErrorKind.UNKNOWN)
@@ -104,7 +105,7 @@ class Fleet:
 
     def _wake(self) -> None:
         """Begin again with what is due."""
-        while self._later and self._later[0][0] <= self._clock.monotonic():
+        while self._later and self._later[0][0] <= self._clock.monotonic() + _TICK:
             _, _, due = heapq.heappop(self._later)
             if isinstance(due, Work):
                 step = Step.WATCH if due.next is Next.WATCH else self._first_step(due)
@@ -148,10 +149,10 @@ class Fleet:
             due = min(due, self._throttle.wait())
         due = max(0.0, min(due, self._deadline.remaining()))
         if not self._flying:
-            self._clock.sleep(due)
+            self._clock.sleep(max(_TICK, due))  # less would not move a clock that counts from 1970
             return False
         try:
-            visit, sent, result = self._answers.get(timeout=grace or max(0.001, min(due, _TURN)))
+            visit, sent, result = self._answers.get(timeout=grace or max(_TICK, min(due, _TURN)))
         except Empty:
             return False
         self._take(visit, sent, result)

@@ -216,7 +216,7 @@ class Visitor:
 
     def _why_unwatched(self) -> str:
         if self._timeout < LEAST_TIMEOUT:
-            why = f"a time-out of {self._timeout:g} s has no room for one; set the function's timeout to {LEAST_TIMEOUT:g} s"
+            why = f"a time-out of {self._timeout:g} s has no room for one; set it to {LEAST_TIMEOUT:g} s or more"
         else:
             why = "for 15 minutes there were not calls or time enough for one; ask for a higher API quota"
         return f"a backup starts without a watch, so that another delivery may have started one as well: {why}"

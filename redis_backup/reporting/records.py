@@ -87,16 +87,17 @@ class Recorder:
             self._write("WARNING", "warning", {**_story(request), **fields})
 
     def shared(self, shared: Shared, outcome: Outcome) -> None:
-        """An instance that two events of a batch name: this one's backup is the stricter one's."""
-        owner = shared.owner.trigger_id
+        """An instance that two events of a batch name belongs to the stricter one, under whose ID this is recorded."""
         record = {
+            **_story(shared.request),
+            "trigger_id": shared.owner.trigger_id,
             "region": shared.instance.region,
             "instance_id": shared.instance.instance_id,
             "attempts": outcome.attempts or None,
-            "hint": f"another event of the batch names it too, and is stricter: its trigger_id is {owner}",
+            "hint": f"event {shared.request.trigger_id} of the same batch names it too, and takes over its backup",
         }
         for job_ids in _chunks(outcome.job_ids) or [None]:
-            self._write("INFO", "backup_adopted", {**_story(shared.request), **record, "job_ids": job_ids})
+            self._write("INFO", "backup_adopted", {**record, "job_ids": job_ids})
 
     def refused(self, event: Event, message: str) -> None:
         """An event of a batch that is no request."""
