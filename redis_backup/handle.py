@@ -45,7 +45,8 @@ class _Invocation:
         self._recorder = Recorder(runtime, context.request_id)
         self._reconciler = Reconciler(context, settings, runtime.clock, self._recorder)
         began = timestamps.from_epoch(runtime.clock.time())
-        self._handover = Handover(context, settings, runtime.clock, began, self._reconciler.warn)
+        warn = self._recorder.warning
+        self._handover = Handover(context, settings, runtime.clock, began, lambda text, why: warn(text, problem=why))
 
     def handle(self, raw: bytes | str) -> Any:
         """Read the event, work on its instances, hand over what is not final, and answer."""

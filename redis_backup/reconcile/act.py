@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -10,6 +10,7 @@ from redis_backup import timestamps
 from redis_backup.alibaba.api_clock import ApiClock
 from redis_backup.alibaba.api_errors import BACKUP_RUNS, ApiError
 from redis_backup.alibaba.rkvstore import RKVStore
+from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.known import Attempt, KnownJobs, StillTask
 from redis_backup.reconcile.watch import SEND_WITHIN
 from redis_backup.reconcile.work import Answer, Call, Pause, Step, Work
@@ -28,16 +29,10 @@ class NoLongerClearError(Exception):
 
 
 class Actor:
-    """Starts backups. `stores` has a client for each region; `on_started` puts job IDs on record, on any thread."""
+    """Starts backups. `stores` has a client for each region."""
 
-    def __init__(
-        self,
-        stores: Mapping[str, RKVStore],
-        api_clock: ApiClock,
-        clock: Clock,
-        on_started: Callable[[Work, Outcome], None],
-    ) -> None:
-        self._stores, self._api_clock, self._clock, self._on_started = stores, api_clock, clock, on_started
+    def __init__(self, stores: Mapping[str, RKVStore], api_clock: ApiClock, clock: Clock, journal: Journal) -> None:
+        self._stores, self._api_clock, self._clock, self._journal = stores, api_clock, clock, journal
 
     def start(self, work: Work, attempts: int, clear_moment: datetime | None) -> Act:
         """Send CreateBackup once, after so many attempts that failed; None where a backup has started.
@@ -66,7 +61,7 @@ class Actor:
             raise NoLongerClearError
         store = self._stores[work.instance.region]
         job_ids = store.create_backup(work.instance.instance_id, work.request.retention_days)
-        self._on_started(work, Outcome(State.RUNNING, job_ids, attempts=attempts + 1))
+        self._journal.started(work, Outcome(State.RUNNING, job_ids, attempts=attempts + 1))
         return job_ids
 
     def _with_attempt(self, work: Work, answer: Answer) -> KnownJobs:
@@ -79,7 +74,7 @@ class Actor:
             attempt = replace(attempt, started_at=answer.sent_at + ahead)
         elif facts and facts.is_cluster and not (facts.has_job_per_shard and len(job_ids) == facts.shards):
             attempt = replace(attempt, shards=len(job_ids))
-        known = replace(work.known, unanswered_at=None, is_starved=False, still=None)
+        known = replace(work.known, unanswered_at=None, still=None)
         return replace(known, attempts=(*known.attempts, attempt))
 
     def lost(self, work: Work) -> None:
@@ -87,11 +82,10 @@ class Actor:
         work.has_sent = True
         work.watch.reset()
         now = timestamps.from_epoch(self._clock.time())
-        work.known = replace(work.known, unanswered_at=now, is_starved=False)
+        work.known = replace(work.known, unanswered_at=now)
 
     def _not_started(self, work: Work, error: ApiError) -> Problem:
         now = timestamps.from_epoch(self._clock.time())
-        work.known = replace(work.known, is_starved=False)
         if error.is_one_of(BACKUP_RUNS):
             if work.known.still:
                 still = StillTask(work.known.still.shows, now + _BUSY_AGAIN)

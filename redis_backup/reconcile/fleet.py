@@ -13,7 +13,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,11 +26,12 @@ from redis_backup.alibaba.rkvstore import BATCH
 from redis_backup.backoff import Deadline, Throttle, jitter
 from redis_backup.reconcile.act import NoLongerClearError
 from redis_backup.reconcile.decide import MayStart
+from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.visit import Visitor, unseen
 from redis_backup.reconcile.watch import ROOM, WATCH, window_end
 from redis_backup.reconcile.work import Answer, Call, Next, Pause, Step, Steps, Work, out_of_time
 from redis_backup.runtime import Clock
-from redis_backup.states import ErrorKind, Outcome, Problem
+from redis_backup.states import ErrorKind, Problem
 
 _POLL = (3.0, 30.0)  # seconds between looks while waiting: the first pause and the longest
 _TURN = 0.05  # seconds of real time after which a wait for answers looks at the clock, which a test may move
@@ -64,10 +65,10 @@ class Fleet:
         throttle: Throttle,
         deadline: Deadline,
         concurrency: int,
-        record: Callable[[Work, Outcome], None],
+        journal: Journal,
     ) -> None:
         self._visitor, self._clock, self._throttle, self._deadline = visitor, clock, throttle, deadline
-        self._concurrency, self._record = concurrency, record
+        self._concurrency, self._record = concurrency, journal.record
         self._answers: SimpleQueue[tuple[_Visit, float, Any]] = SimpleQueue()
         self._order = itertools.count()
 

@@ -4,7 +4,7 @@ show in neither. What comes back are its backups (`redis_backup.reconcile.backup
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,11 +14,12 @@ from redis_backup.alibaba.api_errors import WRONG_TYPE, ApiError
 from redis_backup.alibaba.parsing import Instance, Job, JobStatus
 from redis_backup.alibaba.rkvstore import RKVStore
 from redis_backup.reconcile.backups import Backup, resolve, running_tasks
+from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.known import StillTask
 from redis_backup.reconcile.watch import WATCH
 from redis_backup.reconcile.work import Answer, Call, Pause, Step, Work
 from redis_backup.runtime import Clock
-from redis_backup.states import ErrorKind, Problem
+from redis_backup.states import ErrorKind
 
 # Statuses of an instance in which R-KVStore starts no backup (DescribeInstances' reference): no use in watching it.
 NOT_NOW = ("Creating", "Changing", "Transforming", "Released", "Inactive")
@@ -41,16 +42,10 @@ Look = Generator[Call | Pause, Answer, Seen | datetime]
 
 
 class Observer:
-    """Looks at instances. `stores` has a client for each region; `warn` takes what went wrong and did no harm."""
+    """Looks at instances. `stores` has a client for each region."""
 
-    def __init__(
-        self,
-        stores: Mapping[str, RKVStore],
-        api_clock: ApiClock,
-        clock: Clock,
-        warn: Callable[[str, Problem], None],
-    ) -> None:
-        self._stores, self._api_clock, self._clock, self._warn = stores, api_clock, clock, warn
+    def __init__(self, stores: Mapping[str, RKVStore], api_clock: ApiClock, clock: Clock, journal: Journal) -> None:
+        self._stores, self._api_clock, self._clock, self._journal = stores, api_clock, clock, journal
 
     def look(self, work: Work, step: Step, *, is_whole: bool) -> Look:
         """Look, and take what is known from now on into `work.known`. Raise ApiError where that cannot be done.
@@ -84,7 +79,7 @@ class Observer:
         try:
             answer = yield Call(Step.LOOK, lambda: store.describe(ids), attempts=1)
         except ApiError as error:
-            self._warn("each instance is asked by itself", error.problem)
+            self._journal.warn("each instance is asked by itself", None, error.problem)
             return
         for work in works:
             if facts := answer.value.get(work.instance.instance_id):

@@ -1,11 +1,11 @@
-"""What one invocation does for instances: its clients, its clocks, and the outcome of each instance as it changes."""
+"""What one invocation does for instances: its clients and clocks, and the runs over its fleet."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Protocol
 
 from redis_backup import timestamps
 from redis_backup.alibaba.api_clock import ApiClock
@@ -16,66 +16,36 @@ from redis_backup.backoff import Deadline, Throttle
 from redis_backup.context import Context
 from redis_backup.reconcile.act import Actor
 from redis_backup.reconcile.fleet import Fleet
+from redis_backup.reconcile.journal import Journal, Records
 from redis_backup.reconcile.observe import Observer
 from redis_backup.reconcile.select import select
 from redis_backup.reconcile.visit import Visitor
 from redis_backup.reconcile.work import Work, out_of_time
-from redis_backup.request.instances import InstanceRef
 from redis_backup.request.request import Request
 from redis_backup.runtime import Clock
 from redis_backup.settings import Settings
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 
 
-class Records(Protocol):
-    """What is told of instances while it happens."""
-
-    def state(self, request: Request, instance: InstanceRef, outcome: Outcome) -> None: ...
-
-    def failed_attempt(
-        self, request: Request, instance: InstanceRef, job_ids: tuple[str, ...], attempts: int
-    ) -> None: ...
-
-    def warning(
-        self,
-        message: str,
-        *,
-        request: Request | None = None,
-        instance: InstanceRef | None = None,
-        problem: Problem | None = None,
-    ) -> None: ...
-
-
 class Reconciler:
     """One invocation's work on instances."""
 
     def __init__(self, context: Context, settings: Settings, clock: Clock, records: Records) -> None:
-        self._context, self._settings, self._clock, self._records = context, settings, clock, records
-        self.deadline = Deadline(clock, context.stop_work_at)
+        self._context, self._settings, self._clock, self._journal = context, settings, clock, Journal(records)
+        self.record, self.deadline = self._journal.record, Deadline(clock, context.stop_work_at)
         self._stores: dict[str, RKVStore] = {}
         self._api_clock = ApiClock(clock)
         self._throttle = Throttle(clock, settings.concurrency)
-        observer = Observer(self._stores, self._api_clock, clock, self.warn)
-        actor = Actor(self._stores, self._api_clock, clock, self._started)
-        self._visitor = Visitor(
-            observer,
-            actor,
-            clock,
-            began=self._now(),
-            timeout=context.timeout,
-            max_attempts=settings.max_attempts,
-            follow_hours=settings.follow_hours,
-            record=self.record,
-            warn=lambda work, text: records.warning(text, request=work.request, instance=work.instance),
-            failed_attempt=lambda work, ids, count: records.failed_attempt(work.request, work.instance, ids, count),
-        )
+        observer = Observer(self._stores, self._api_clock, clock, self._journal)
+        actor = Actor(self._stores, self._api_clock, clock, self._journal)
+        self._visitor = Visitor(observer, actor, self._journal, clock, context.timeout, settings)
 
     def select(self, request: Request) -> Request:
         """Add the instances that have the request's tags. Raise ApiError where they cannot be listed."""
         if not request.tags:
             return request
         self._connect([request.region])
-        step = partial(select, request, self._stores[request.region], self._clock, self.deadline, self.warn)
+        step = partial(select, request, self._stores[request.region], self._clock, self.deadline, self._warn)
         [selected] = side_by_side([step], 1, self.deadline)
         if selected is None:
             raise no_time_for_a_call()
@@ -92,30 +62,19 @@ class Reconciler:
                 self.record(work, Outcome(State.PENDING, error=out_of_time()))
             return
         fleet = Fleet(
-            self._visitor, self._clock, self._throttle, self.deadline, self._settings.concurrency, self.record
+            self._visitor, self._clock, self._throttle, self.deadline, self._settings.concurrency, self._journal
         )
         fleet.run(allowed, wait_until=wait_until, watch_until=watch_until)
+        for work in allowed:
+            is_first = work.request.follow is None or work.request.is_shard
+            is_starved = work.wants_watch and not work.has_sent and (is_first or work.known.is_starved)
+            work.known = replace(work.known, is_starved=is_starved)
 
     def expire(self, works: Iterable[Work]) -> None:
         """Give up what is not final, where its event has been followed for long enough."""
         for work in works:
             if work.is_open and self._visitor.is_expired(work):
                 self.record(work, self._expired(work))
-
-    def record(self, work: Work, outcome: Outcome) -> None:
-        """Take an outcome, and write it down where it is a change."""
-        before, now = work.recorded, (outcome.state, outcome.error.code if outcome.error else "")
-        is_new_id = not set(outcome.job_ids) <= work.recorded_ids
-        work.outcome = outcome
-        work.recorded, work.recorded_ids = now, work.recorded_ids | set(outcome.job_ids)
-        goes_on = before is not None and before[0] is outcome.state is State.RUNNING
-        if outcome.state is State.RUNNING and outcome.error:
-            if now != before:
-                self._records.warning(
-                    "a look failed", request=work.request, instance=work.instance, problem=outcome.error
-                )
-        elif is_new_id or (now != before and not goes_on):
-            self._records.state(work.request, work.instance, outcome)
 
     def _connect(self, regions: Iterable[str]) -> None:
         """One client per invocation and region: its credentials are this invocation's own."""
@@ -149,12 +108,8 @@ class Reconciler:
         )
         return Outcome(State.FAILED, work.outcome.job_ids, work.outcome.adopted, work.outcome.attempts, error=problem)
 
-    def _started(self, work: Work, outcome: Outcome) -> None:
-        self._records.state(work.request, work.instance, outcome)
-
-    def warn(self, message: str, problem: Problem) -> None:
-        """Tell of what went wrong and did no harm to a single instance."""
-        self._records.warning(message, problem=problem)
+    def _warn(self, message: str, problem: Problem) -> None:
+        self._journal.warn(message, None, problem)
 
     def _now(self) -> datetime:
         return timestamps.from_epoch(self._clock.time())

@@ -8,48 +8,32 @@ look ──► decide ──► satisfied, running, given up, busy ────�
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from redis_backup import timestamps
 from redis_backup.alibaba.api_errors import BACKUP_RUNS, CHANGING, EXPIRED, matches
-from redis_backup.alibaba.parsing import JobStatus
 from redis_backup.reconcile.act import Actor, NoLongerClearError
 from redis_backup.reconcile.backups import Backup
 from redis_backup.reconcile.decide import Busy, Decision, GaveUp, MayStart, Running, Satisfied, Start, Watch, decide
+from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.observe import Observer, Seen
 from redis_backup.reconcile.watch import AFTER_UNKNOWN, LEAST_TIMEOUT, STARVED, is_prompt, window_end
 from redis_backup.reconcile.work import WATCHING, Next, Step, Steps, Work
 from redis_backup.runtime import Clock
+from redis_backup.settings import Settings
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 
 
 class Visitor:
-    """Visits instances in one invocation, which `began` then and has `timeout` seconds in all.
-
-    `record` takes every outcome; `warn` a text about an instance; `failed_attempt` the job IDs of backups that failed,
-    and how many those were.
-    """
+    """Visits instances in one invocation, which begins now and has `timeout` seconds in all."""
 
     def __init__(
-        self,
-        observer: Observer,
-        actor: Actor,
-        clock: Clock,
-        *,
-        began: datetime,
-        timeout: float,
-        max_attempts: int,
-        follow_hours: float,
-        record: Callable[[Work, Outcome], None],
-        warn: Callable[[Work, str], None],
-        failed_attempt: Callable[[Work, tuple[str, ...], int], None],
+        self, observer: Observer, actor: Actor, journal: Journal, clock: Clock, timeout: float, settings: Settings
     ) -> None:
-        self._observer, self._actor, self._clock = observer, actor, clock
-        self._began, self._timeout, self._max_attempts = began, timeout, max_attempts
-        self._follow_time = timedelta(hours=follow_hours)
-        self._record, self._warn, self._failed_attempt = record, warn, failed_attempt
+        self._observer, self._actor, self._journal, self._clock = observer, actor, journal, clock
+        self._began, self._timeout, self._settings = self._now(), timeout, settings
 
     def is_prompt(self, work: Work) -> bool:
         """Whether a look of this invocation at the instance is a clear moment by itself."""
@@ -58,8 +42,8 @@ class Visitor:
 
     def is_expired(self, work: Work) -> bool:
         """Whether the event has been followed for long enough. (A shard is its beginning.)"""
-        follow = work.request.follow
-        return follow is not None and not work.request.is_shard and self._now() - follow.first >= self._follow_time
+        follow, most = work.request.follow, timedelta(hours=self._settings.follow_hours)
+        return follow is not None and not work.request.is_shard and self._now() - follow.first >= most
 
     def may_start(self, work: Work) -> MayStart:
         """Whether a backup may be started, and whether without a watch."""
@@ -93,7 +77,7 @@ class Visitor:
             if not isinstance(decision, Start) or self.may_start(work) is MayStart.NO or _is_busy(answered):
                 break
             if clear_moment is None:
-                self._warn(work, self._why_unwatched())
+                self._journal.warn(self._why_unwatched(), work)
             try:
                 answered = yield from self._actor.start(work, decision.attempts, clear_moment)
             except NoLongerClearError:
@@ -127,7 +111,7 @@ class Visitor:
             work.known,
             since=seen.since,
             earliest=seen.earliest,
-            max_attempts=self._max_attempts,
+            max_attempts=self._settings.max_attempts,
             clear_moment=clear_moment,
             may_start=self.may_start(work),
             now=self._now(),
@@ -135,16 +119,8 @@ class Visitor:
         if isinstance(decision, (Satisfied, Running)):
             work.watch.reset()
         if not isinstance(decision, GaveUp):
-            self._tell_failed(work)
+            self._journal.failed_attempts(work)
         return decision, clear_moment
-
-    def _tell_failed(self, work: Work) -> None:
-        """Put failed attempts on record, once: another invocation may have started them, and not have lived to."""
-        failed = [attempt for attempt in work.known.attempts if attempt.ended is JobStatus.FAILED]
-        ids = tuple(job_id for attempt in failed for job_id in attempt.job_ids)
-        if failed and not (set(ids) <= work.told_failed and len(failed) <= work.failed):
-            self._failed_attempt(work, ids, len(failed))
-        work.told_failed, work.failed = work.told_failed | set(ids), max(work.failed, len(failed))
 
     def _is_refused(self, work: Work, answered: Problem, attempts: int) -> bool:
         """Whether CreateBackup's answer is the end of this visit; otherwise the instance is looked at again."""
@@ -178,9 +154,8 @@ class Visitor:
             case Running(backup, _, attempts) if backup:
                 self._leave(work, replace(_outcome(State.RUNNING, backup), attempts=attempts))
             case GaveUp(failed):
-                self._finish(work, _gave_up(failed, self._max_attempts))
+                self._finish(work, _gave_up(failed, self._settings.max_attempts))
             case Busy():
-                work.known = replace(work.known, is_starved=False)
                 self._leave(work, Outcome(State.PENDING, error=answered or _busy()))
             case Watch(attempts) | Start(attempts):
                 self._not_started(work, attempts, answered)
@@ -191,7 +166,6 @@ class Visitor:
         if _is_busy(answered):
             self._leave(work, replace(pending, error=answered))
         elif self._observer.is_no_use(work):
-            work.known = replace(work.known, is_starved=False)
             self._leave(work, replace(pending, error=_wrong_state(work.facts.status if work.facts else "")))
         elif work.request.dry_run:
             self._finish(work, Outcome(State.PLANNED, attempts=attempts))
@@ -223,7 +197,7 @@ class Visitor:
 
     def _leave(self, work: Work, outcome: Outcome, then: Next = Next.LOOK_AGAIN) -> None:
         work.next = then
-        self._record(work, outcome)
+        self._journal.record(work, outcome)
 
     def _finish(self, work: Work, outcome: Outcome) -> None:
         self._leave(work, outcome, Next.NOTHING)

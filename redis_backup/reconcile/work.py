@@ -67,7 +67,7 @@ class Work:
 
     `facts`: what DescribeInstances said of it, and when; `has_sent`: whether this invocation has sent a CreateBackup
     that was not answered as throttled; `recorded`, `recorded_ids`: the state, error code and job IDs on record;
-    `told_failed`, `failed`: the job IDs of failed attempts that are, and how many attempts those were.
+    `failed_ids`, `failed`: the job IDs of failed attempts that are, and how many attempts those were.
     """
 
     request: Request
@@ -81,7 +81,7 @@ class Work:
     outcome: Outcome = field(default_factory=lambda: Outcome(State.PENDING))
     recorded: tuple[State, str] | None = None
     recorded_ids: frozenset[str] = frozenset()
-    told_failed: frozenset[str] = frozenset()
+    failed_ids: frozenset[str] = frozenset()
     failed: int = 0
 
     @classmethod
@@ -93,7 +93,7 @@ class Work:
             work.recorded = known.last_recorded()
             work.recorded_ids = frozenset(job_id for attempt in known.attempts for job_id in attempt.job_ids)
             failed = [attempt for attempt in known.attempts if attempt.ended is not None]
-            work.failed, work.told_failed = len(failed), work.recorded_ids if failed else frozenset()
+            work.failed, work.failed_ids = len(failed), work.recorded_ids if failed else frozenset()
         if current := known.current:
             ids, attempts = current.job_ids, len(known.attempts)
             work.outcome = Outcome(State.RUNNING, ids, current.is_adopted, attempts)

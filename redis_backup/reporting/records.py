@@ -59,7 +59,6 @@ class Recorder:
     def warning(
         self,
         message: str,
-        *,
         request: Request | None = None,
         instance: InstanceRef | None = None,
         problem: Problem | None = None,

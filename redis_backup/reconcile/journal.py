@@ -1,0 +1,62 @@
+"""The outcome of each instance as it changes: taken into its `Work`, and put on record where it is news."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from redis_backup.alibaba.parsing import JobStatus
+from redis_backup.reconcile.work import Work
+from redis_backup.request.instances import InstanceRef
+from redis_backup.request.request import Request
+from redis_backup.states import Outcome, Problem, State
+
+Ids = tuple[str, ...]
+
+
+class Records(Protocol):
+    """Where records are written; threads may share it."""
+
+    def state(self, request: Request, instance: InstanceRef, outcome: Outcome) -> None: ...
+
+    def failed_attempt(self, request: Request, instance: InstanceRef, job_ids: Ids, attempts: int) -> None: ...
+
+    def warning(
+        self, message: str, request: Request | None, instance: InstanceRef | None, problem: Problem | None
+    ) -> None: ...
+
+
+class Journal:
+    """One invocation's. Only `started` may be called on any thread."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def record(self, work: Work, outcome: Outcome) -> None:
+        """Take an outcome, and write it down where state, error code or job IDs are news."""
+        before, now = work.recorded, (outcome.state, outcome.error.code if outcome.error else "")
+        is_new_id = not set(outcome.job_ids) <= work.recorded_ids
+        work.outcome = outcome
+        work.recorded, work.recorded_ids = now, work.recorded_ids | set(outcome.job_ids)
+        goes_on = before is not None and before[0] is outcome.state is State.RUNNING
+        if outcome.state is State.RUNNING and outcome.error:
+            if now != before:
+                self.warn("a look at a backup that runs failed", work, outcome.error)
+        elif is_new_id or (now != before and not goes_on):
+            self._records.state(work.request, work.instance, outcome)
+
+    def started(self, work: Work, outcome: Outcome) -> None:
+        """Write down the job IDs of a backup that has started, before anything else is done with them."""
+        self._records.state(work.request, work.instance, outcome)
+
+    def failed_attempts(self, work: Work) -> None:
+        """Write down failed attempts, once: another invocation may have started them, and not have lived to."""
+        failed = [attempt for attempt in work.known.attempts if attempt.ended is JobStatus.FAILED]
+        ids = tuple(job_id for attempt in failed for job_id in attempt.job_ids)
+        if failed and not (set(ids) <= work.failed_ids and len(failed) <= work.failed):
+            self._records.failed_attempt(work.request, work.instance, ids, len(failed))
+        work.failed_ids, work.failed = work.failed_ids | set(ids), max(work.failed, len(failed))
+
+    def warn(self, message: str, work: Work | None, problem: Problem | None = None) -> None:
+        """Write down what a person should look at, though no instance failed by it."""
+        about = (work.request, work.instance) if work else (None, None)
+        self._records.warning(message, about[0], about[1], problem)
