@@ -15,9 +15,8 @@ BASE = 0.5  # seconds; half the first bound of a pause
 MAX_DELAY = 20.0  # seconds; the last bound of a pause
 MAX_HOLD = 8.0  # seconds that a throttled answer without a hint holds all calls back at most: a watch has 12 at most
 WINDOW = 10.0  # seconds over which the rate of served calls is measured
-SLOWER, SLOWEST = 0.95, 0.2  # of what was served; calls a second
-RECOVERY = 0.01  # share by which the rate grows a second, once more for each second since the last throttled answer
-MAX_RECOVERY = 0.1
+SLOWER, SLOWEST = 0.97, 0.2  # of what was served; calls a second
+RECOVERY = 0.03  # calls a second by which the rate grows each second, once more for each second without a throttled one
 UNPACED = 500.0  # calls a second; a rate that is above needs no pacing
 
 
@@ -80,11 +79,12 @@ class Throttle:
         now = self._clock.monotonic()
         if sent_at >= self._throttled_at:  # answers to calls that were already under way count once
             before, served = self._current(), self._measured(now)
-            self._rate = max(SLOWEST, SLOWER * (max(served, 1.0) if before is None else max(served, 0.8 * before)))
+            self._rate = max(SLOWEST, SLOWER * (max(served, 1.0) if before is None else max(served, 0.9 * before)))
             self._rate_at = self._throttled_at = now
             self._in_a_row += 1
-        hold = hint or self._clock.uniform(0, min(MAX_HOLD, BASE * 2.0**self._in_a_row))
-        self._next = max(self._next, now + hold + (self._clock.uniform(0, 0.5 / self._rate) if self._rate else 0.0))
+        slot = 1 / (self._rate or 1.0)
+        hold = hint or self._clock.uniform(0, min(MAX_HOLD, 0.5 * slot * 2.0**self._in_a_row))
+        self._next = max(self._next, now + hold + self._clock.uniform(0, 0.5 * slot))
 
     def calls_per_second(self) -> float:
         """How many calls are served: as measured while throttled, else as many as fit side by side."""
@@ -101,8 +101,7 @@ class Throttle:
     def _current(self) -> float | None:
         if self._rate is not None:
             now = self._clock.monotonic()
-            growth = min(MAX_RECOVERY, RECOVERY * (1 + now - self._throttled_at))
-            self._rate *= (1 + growth) ** min(60.0, now - self._rate_at)
+            self._rate += RECOVERY * (1 + now - self._throttled_at) * (now - self._rate_at)
             self._rate_at = now
             self._rate = None if self._rate > UNPACED else self._rate
         return self._rate

@@ -100,9 +100,16 @@ class Fleet:
         self._leave()
 
     def _is_over(self) -> bool:
-        """Whether nothing can be done any more; what is left has no time for a watch."""
-        is_held = self._throttle.wait() > 0 and bool(self._todo)
-        return not (self._flying or self._ready or self._later or is_held)
+        """Whether nothing can be done any more; what is left has no time for a watch, or its watch has had its time."""
+        if self._flying:
+            return False
+        under_way = [visit for _, _, visit in self._ready]
+        under_way += [due for _, _, due in self._later if isinstance(due, _Visit)]
+        busy = {work for visit in under_way for work in visit.works}
+        busy |= {due for _, _, due in self._later if isinstance(due, Work)}
+        if busy and busy <= self._watching and self._clock.monotonic() >= self._watch_until:
+            return True
+        return not busy and not (self._throttle.wait() > 0 and self._todo)
 
     def _wake(self) -> None:
         """Begin again with what is due."""

@@ -20,6 +20,7 @@ from redis_backup.reconcile.journal import Journal, Records
 from redis_backup.reconcile.observe import Observer
 from redis_backup.reconcile.select import select
 from redis_backup.reconcile.visit import Visitor
+from redis_backup.reconcile.watch import LEAST_TIMEOUT
 from redis_backup.reconcile.work import Work, out_of_time
 from redis_backup.request.request import Request
 from redis_backup.runtime import Clock
@@ -64,7 +65,8 @@ class Reconciler:
         fleet = Fleet(
             self._visitor, self._clock, self._throttle, self.deadline, self._settings.concurrency, self._journal
         )
-        fleet.run(allowed, wait_until=wait_until, watch_until=watch_until)
+        has_room = self._context.timeout >= LEAST_TIMEOUT
+        fleet.run(allowed, wait_until=wait_until, watch_until=watch_until if has_room else 0.0)
         for work in allowed:
             is_first = work.request.follow is None or work.request.is_shard
             is_starved = work.wants_watch and not work.has_sent and (is_first or work.known.is_starved)
