@@ -159,6 +159,9 @@ class InstanceStory:
         """Whether its failure, or that it is pending with nobody to follow, was told after that moment."""
         if any(moment >= since and record["event"] == "backup_failed" for moment, record in self.finals):
             return True
+        records = self.story.records if self.story.plan.tags else []  # of instances that no listing has shown
+        if any(moment >= since and record["event"] == "warning" for moment, record in records):
+            return True
         for each in self.story.invocations:
             if each.started + each.duration < since:
                 continue
