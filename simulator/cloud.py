@@ -154,14 +154,12 @@ class Cloud:
         """Invoke the function now. An event that is neither bytes nor text goes as JSON."""
         return self.platform.invoke(as_bytes(event), kill_after=kill_after, request_id=request_id)
 
-    def invoke_async(
-        self, event: Any = b"", *, delay: float = 0.0, task_id: str | None = None, once: bool = False
-    ) -> str:
+    def invoke_async(self, event: Any = b"", *, delay: float = 0.0, **how: Any) -> str:
         """Queue an event, as triggers do, and return its request ID; `platform.drain()` delivers it.
 
-        `once`: as from a caller who waits for the answer, so that nothing is retried.
+        `how`: what else `platform.invoke_async` takes.
         """
-        return self.platform.invoke_async(as_bytes(event), delay=delay, task_id=task_id, once=once)
+        return self.platform.invoke_async(as_bytes(event), delay=delay, **how)
 
     def _open_elsewhere(self) -> str:
         """The URL of another host, which takes whatever comes."""

@@ -42,6 +42,11 @@ class Strand:
         self.ended = False
         self._clock = clock
 
+    @property
+    def abandoned(self) -> bool:
+        """Whether the drive was given up half-way, so that nothing will ever wake the invocation."""
+        return self._clock.abandoned
+
     def sleep(self, seconds: float) -> None:
         """Give the turn away until that much time has passed."""
         self._clock.sleep_in_turn(self, seconds, in_call=False)
@@ -77,6 +82,7 @@ class ExactClock(SimulatedClock):
     def __init__(self, start: float | None = None, *, seed: int = 0) -> None:
         super().__init__(start, seed=seed, grace=0)
         self.moved = threading.Condition()
+        self.abandoned = False
         self._sleeping: list[_Sleeper] = []
         self._numbers = itertools.count()
         self._turn: Strand | None = None
@@ -100,8 +106,19 @@ class ExactClock(SimulatedClock):
                 else:
                     return
                 self._await_turn()
+        except BaseException:
+            self._abandon()
+            raise
         finally:
             self._horizon = None
+
+    def _abandon(self) -> None:
+        """Let all sleepers go, to die of it: threads that wait for ever keep a process from ending."""
+        with self.moved:
+            self.abandoned = True
+            for sleeper in self._sleeping:
+                sleeper.awake.set()
+            self._sleeping.clear()
 
     def end(self, strand: Strand) -> None:
         """The strand is done: whatever still sleeps for it may go, and gets no turn."""
@@ -120,11 +137,13 @@ class ExactClock(SimulatedClock):
         """Let that much time pass for the strand; `in_call`: for one of its calls."""
         if seconds <= 0:
             return
+        if self.abandoned:
+            return
         if self._horizon is None:
             self.sleep(seconds)
             return
         with self.moved:
-            if strand.ended:
+            if strand.ended or self.abandoned:
                 return
             self._looks += 1
             sleeper = _Sleeper(self._now + seconds, next(self._numbers), strand)

@@ -1,32 +1,153 @@
-"""Invariants under everything at once: rounds of chaos, and a state machine that Hypothesis drives."""
+"""Invariants under everything at once: rounds of chaos, fleets under a quota, and a state machine of Hypothesis's."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from simulator import Behaviour, Cloud, Fault, Faults, Fleet, Instance, SimulatedClock
-from simulator.chaos import SECRETS, cost_of_following, run_round
-from simulator.faults import KINDS
+from simulator import Behaviour, Cloud, Fault, Faults, Fleet, FunctionConfig, Instance, SimulatedClock
+from simulator.chaos import SECRETS, Plan, cost_of_following, draw, run_plan, run_round
+from simulator.chaos.fleets import Quota, run_fleet
+from simulator.chaos.plan import TRIGGERS
+from simulator.faults import KINDS, ODD_ANSWERS, REDIRECTS
+
+STRICT = [seed for seed in range(20) if not draw(seed).beyond]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", STRICT[:6])
 def test_a_round_of_chaos_breaks_nothing(seed: int) -> None:
     assert run_round(seed).violations == []
 
 
 def test_a_round_replays_exactly() -> None:
-    assert run_round(3, instances=8).counts == run_round(3, instances=8).counts
+    seed = next(seed for seed in range(100) if len(draw(seed).deliveries) > 2 and draw(seed).faults["rate"])
+    first, second = run_round(seed), run_round(seed)
+    assert (first.counts, first.violations) == (second.counts, second.violations)
 
 
 def test_following_costs_a_fiftieth_of_waiting_at_most() -> None:
     following, waiting = cost_of_following()
     assert following < waiting / 50
+
+
+@pytest.mark.parametrize(
+    "quota", [Quota(60, 6), Quota(600, 6), Quota(1000, 25), Quota(400, 40, shard_size=40)], ids=lambda q: q.instances
+)
+def test_a_fleet_under_a_quota_is_started_whole_and_in_time(quota: Quota) -> None:
+    assert run_fleet(quota).violations == []
+
+
+def test_plans_reach_all_that_can_go_wrong() -> None:
+    plans = [draw(seed) for seed in range(500)]
+    assert {plan.trigger for plan in plans} == set(TRIGGERS)
+    assert {plan.follow_seconds for plan in plans} == {0, 10, 30, 60, 120}
+    assert {plan.function.timeout for plan in plans if not plan.beyond} == {120, "120", 200, 280, 600}
+    strict = [each for plan in plans if not plan.beyond for each in plan.instances]
+    assert min(min(each.durations) for each in strict) >= 15
+    assert max(max(each.listing_lags) for each in strict) <= 60
+    some = [
+        any(plan.outages for plan in plans),
+        any(plan.limits for plan in plans),
+        any(plan.tags for plan in plans),
+        any(plan.shards > 1 for plan in plans),
+        any(plan.republished for plan in plans),
+        any(plan.polls and plan.wait_seconds for plan in plans),
+        any(not plan.function.async_task for plan in plans),
+        any(plan.faults["early_rate"] == 1 for plan in plans),
+        any(plan.faults["expire_rate"] for plan in plans),
+        any(plan.dry_run for plan in plans),
+        any(each.task_linger for each in strict),
+        any(each.denied_until for each in strict),
+        any(-3.1 < other.start < 3.1 for plan in plans for other in plan.colleagues),
+        any(plan.function.timeout == 60 for plan in plans if plan.beyond),
+    ]
+    assert all(some)
+    assert draw(7) == draw(7)
+
+
+def _calm(**changes: Any) -> Plan:
+    """A round in which nothing goes wrong but what the function itself does."""
+    plan = next(plan for seed in range(200) if (plan := draw(seed)).trigger == "timer" and not plan.beyond)
+    values: dict[str, Any] = {
+        "seed": 1,
+        "instances": (Instance("r-0", duration=30.0),),
+        "deliveries": (1.0, 200.0),
+        "function": FunctionConfig(),
+        "settings": {**plan.settings, "BACKUP_FOLLOW_SECONDS": "60", "BACKUP_SHARD_SIZE": "200"},
+        **dict.fromkeys(("colleagues", "outages"), ()),
+        **dict.fromkeys(("tags", "dry_run"), False),
+        "max_age_minutes": 0,
+        "limits": None,
+        "faults": {},
+    }
+    return replace(plan, **{**values, **changes})
+
+
+def _creating(times: int, say: str = "") -> Any:
+    """A function that starts a backup at each delivery, up to so many times, and looks at nothing."""
+    from Tea.exceptions import TeaException
+
+    def handler(_event: bytes, context: Any, runtime: Any) -> None:
+        from alibabacloud_r_kvstore20150101 import models
+        from alibabacloud_r_kvstore20150101.client import Client
+        from alibabacloud_tea_openapi.utils_models import Config
+
+        environ = runtime.environ
+        client = Client(
+            Config(
+                access_key_id=environ["ALIBABA_CLOUD_ACCESS_KEY_ID"],
+                access_key_secret=environ["ALIBABA_CLOUD_ACCESS_KEY_SECRET"],
+                security_token=environ["ALIBABA_CLOUD_SECURITY_TOKEN"],
+                endpoint=environ["BACKUP_ENDPOINT"].partition("://")[2],
+                protocol="HTTP",
+            )
+        )
+        for number in range(times):
+            runtime.clock.sleep(100 * bool(number))
+            try:
+                answer = client.create_backup(models.CreateBackupRequest(instance_id="r-0")).body
+            except TeaException:
+                continue
+            record = {"time": "2026-11-24T02:00:01.000Z", "event": "backup_started", "instance_id": "r-0"}
+            record |= {"job_ids": str(answer.backup_job_id), "request_id": context.request_id}
+            runtime.stdout.write(json.dumps(record) + "\n")
+        if say:
+            runtime.stdout.write(say + "\n")
+
+    return handler
+
+
+@pytest.mark.parametrize(
+    ("times", "changes", "say", "expected"),
+    [
+        (1, {"deliveries": (1.0,)}, "", {"request_finished"}),
+        (1, {}, "", {"double", "needless", "request_finished"}),
+        (1, {"deliveries": (1.0, 14.0, 45.0)}, "", {"double", "request_finished"}),
+        (2, {"deliveries": (1.0,)}, "SECRETTOKEN", {"double", "secret", "request_finished"}),
+        (0, {"deliveries": (1.0,)}, "", {"lost", "request_finished"}),
+        (3, {"instances": (Instance("r-0", duration=20.0, outcomes=("failed",)),)}, "", {"attempts", "lost"}),
+        (1, {"dry_run": True}, "", {"dry run"}),
+        (1, {"faults": {"rate": 1.0, "kinds": ("redirect-307",)}}, "", {"redirect", "lost"}),
+    ],
+)
+def test_chaos_sees_what_a_function_does_wrong(times: int, changes: Any, say: str, expected: set[str]) -> None:
+    """Held against functions that break one promise or another, a round says which."""
+    assert expected <= run_plan(_calm(**changes), _creating(times, say)).kinds
+
+
+def test_chaos_counts_apart_what_is_beyond_the_promise() -> None:
+    result = run_plan(_calm(beyond=True), _creating(1))
+    assert not result.kinds & {"double", "needless"}
+    assert result.counts["double (beyond)"] == 1
+    prompt = _calm(deliveries=(0.5, 11.0), instances=(Instance("r-0", duration=15.0, durations=(5.0,)),))
+    assert run_plan(prompt, _creating(1)).kinds >= {"double"}  # 10.5 s apart is not far apart
 
 
 class Ensured(RuleBasedStateMachine):
@@ -72,7 +193,10 @@ class Ensured(RuleBasedStateMachine):
             self.cloud.platform.plan_kills([kill_after])
             self.cloud.platform.run_due()
 
-    @rule(operation=st.sampled_from(["CreateBackup", "DescribeBackups", "InvokeFunction"]), kind=st.sampled_from(KINDS))
+    @rule(
+        operation=st.sampled_from(["CreateBackup", "DescribeBackups", "InvokeFunction"]),
+        kind=st.sampled_from([*KINDS, *ODD_ANSWERS, *REDIRECTS]),
+    )
     def break_one(self, operation: str, kind: str) -> None:
         self.cloud.faults.plan(operation, [Fault(kind, after=not kind.startswith("throttle"))])
 

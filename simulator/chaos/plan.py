@@ -79,6 +79,7 @@ def draw(seed: int, instances: int | None = None) -> Plan:
         fleet = tuple(replace(each, status="Normal", denied=False, outcomes=("success",)) for each in fleet)
     outages = _outages(chance)
     trigger = chance.choice(TRIGGERS)
+    function = _function(chance, beyond)
     polled = trigger in ("manual", "http")
     settings = {
         "BACKUP_CONCURRENCY": "1",
@@ -97,19 +98,19 @@ def draw(seed: int, instances: int | None = None) -> Plan:
         dry_run=chance.random() < 0.03,
         wait_seconds=chance.choice((0, 0, 0, 75, 150)),
         max_age_minutes=5 if chance.random() < 0.1 else 0,
-        polls=chance.choice((0, 2, 6)) if polled else 0,
+        polls=chance.choice((0, 2, 6) if function.async_task else (0, 1)) if polled else 0,
         republished=trigger in ("event", "batch") and chance.random() < 0.3,
         earlier=chance.choice((0.0, 0.0, chance.uniform(1, 90))) if trigger == "batch" else 0.0,
         deliveries=_deliveries(chance, fleet, outages),
         outages=outages,
-        function=_function(chance, beyond),
+        function=function,
         behaviour=_behaviour(chance),
         settings=settings,
         limits={"kvstore:*": float(chance.choice((2, 5, 10)))} if chance.random() < 0.1 else None,
         latency=chance.choice((0.05, 0.05, 0.2)),
         api_clock_offset=chance.choice((0.0, chance.uniform(-3, 3))),
         fc_clock_offset=chance.choice((0.0, chance.uniform(-3, 3))),
-        faults=_faults(chance),
+        faults=_faults(chance, function),
     )
 
 
@@ -162,14 +163,14 @@ def _behaviour(chance: random.Random) -> Behaviour:
     )
 
 
-def _faults(chance: random.Random) -> dict[str, object]:
+def _faults(chance: random.Random, function: FunctionConfig) -> dict[str, object]:
     kills = chance.choice((0.0, 0.0, 0.05, 0.25, 0.4))
     return {
         "rate": chance.choice((0.0, 0.03, 0.1, 0.2, 0.4)),
         "kinds": ALL_KINDS,
         "kill_rate": kills,
         "max_kill_after": chance.choice((14, 60, 300)),
-        "repeat_rate": chance.choice((0.0, 0.02, 0.2)),
+        "repeat_rate": chance.choice((0.0, 0.02, 0.2)) if function.async_task else 0.0,  # each would make a chain
         "early_rate": chance.choice((0.0, 0.0, 0.0, 0.2, 1.0)),
         "late_rate": chance.choice((0.0, 0.02)),
         "expire_rate": chance.choice((0.0, 0.0, 0.1)),

@@ -88,7 +88,7 @@ class Caller:
         self._send(event, delay, self._plan.polls)
 
     def _send(self, event: Any, delay: float, polls: int) -> None:
-        request_id = self._cloud.invoke_async(event, delay=delay, once=self._asks)
+        request_id = self._cloud.invoke_async(event, delay=delay, once=self._asks, punctual=True)
         self.sent.add(request_id)
         self._polls[request_id] = polls
 

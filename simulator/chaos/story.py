@@ -155,9 +155,17 @@ class InstanceStory:
             return "unwatched"
         return "reached apart" if self.apart else "strict"
 
+    def seemed_to_run(self, moment: float) -> bool:
+        """Whether a look at that moment, or later, could still take a backup for a running one."""
+        begun = (backup for backup in self.state.backups if backup.start >= self.earliest - NEAR)
+        return any(self.listed(backup) > moment for backup in begun)
+
     def was_told(self, since: float) -> bool:
         """Whether its failure, or that it is pending with nobody to follow, was told after that moment."""
         if any(moment >= since and record["event"] == "backup_failed" for moment, record in self.finals):
+            return True
+        records = self.story.records if self.story.plan.tags else []  # of instances that no listing has shown
+        if any(moment >= since and record["event"] == "warning" for moment, record in records):
             return True
         for each in self.story.invocations:
             if each.started + each.duration < since:

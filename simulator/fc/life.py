@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from simulator.exact import Strand
+
 if TYPE_CHECKING:
     from simulator.clock import Clock
 
@@ -51,6 +53,7 @@ class Life:
                 return False
             self.killed = self._kill_after is not None and self.events >= self._kill_after
             self.killed = self.killed or self._clock.time() >= self._dies_at
+            self.killed = self.killed or (isinstance(self.clock, Strand) and self.clock.abandoned)
             self.timed_out = not self.killed and self._clock.monotonic() > self._deadline
             return not (self.killed or self.timed_out)
 

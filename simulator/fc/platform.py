@@ -99,13 +99,22 @@ class Platform:
             listener(invocation)
         return invocation
 
-    def invoke_async(self, event: bytes, *, delay: float = 0.0, task_id: str | None = None, once: bool = False) -> str:
+    def invoke_async(
+        self,
+        event: bytes,
+        *,
+        delay: float = 0.0,
+        task_id: str | None = None,
+        once: bool = False,
+        punctual: bool = False,
+    ) -> str:
         """Queue the event and return its request ID. Raise ApiError (409) when the task ID was taken before.
 
-        `once`: for a caller who waits for the answer, so that nothing is retried.
+        `once`: for a caller who waits for the answer, so that nothing is retried. `punctual`: chance makes it neither
+        earlier nor later than `delay`.
         """
         request_id = self.new_request_id()
-        self.queue.add(event, request_id, delay, task_id, once=once)
+        self.queue.add(event, request_id, delay, task_id, once=once, punctual=punctual)
         return request_id
 
     def plan_kills(self, kill_after: Iterable[int | None]) -> None:

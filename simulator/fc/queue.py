@@ -50,9 +50,19 @@ class AsyncQueue:
         return len(self._waiting)
 
     def add(
-        self, event: bytes, request_id: str, delay: float = 0.0, task_id: str | None = None, *, once: bool = False
+        self,
+        event: bytes,
+        request_id: str,
+        delay: float = 0.0,
+        task_id: str | None = None,
+        *,
+        once: bool = False,
+        punctual: bool = False,
     ) -> None:
-        """Take an event that is due in `delay` seconds. Raise ApiError (409) when the task ID has been taken before."""
+        """Take an event that is due in `delay` seconds (`punctual`: neither early nor late).
+
+        Raise ApiError (409) when the task ID has been taken before.
+        """
         with self.changed:
             if task_id is not None and self._config.async_task:
                 if task_id in self._tasks:
@@ -60,7 +70,9 @@ class AsyncQueue:
                     raise ApiError(self._config.duplicate_status, "StatefulAsyncInvocationAlreadyExists", message)
                 self._tasks.add(task_id)
             number, now = next(self._numbers), self._time()
-            due = now if self._faults.early(number) else now + delay + self._faults.lateness(number)
+            due = now + delay
+            if not punctual:
+                due = now if self._faults.early(number) else due + self._faults.lateness(number)
             self._push(Delivery(due, number, event, request_id, now, task_id, once=once))
 
     def next_due(self) -> float | None:

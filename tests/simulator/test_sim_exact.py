@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from simulator_clients import KVStoreClient
 
-from simulator import Cloud, ExactClock, Fault, Fleet, Instance, exact
+from simulator import Cloud, ExactClock, Fault, Fleet, Instance, Killed, exact
 
 START = 1000.0
 
@@ -133,3 +133,23 @@ def test_draining_gives_up_on_a_function_that_never_ends():
         cloud.invoke_async()
         with pytest.raises(RuntimeError, match="after 20"):
             cloud.platform.drain(limit=20)
+
+
+def test_what_sleeps_when_a_drive_is_given_up_dies_of_it():
+    ended = threading.Event()
+
+    def handler(event, _context, runtime):
+        try:
+            if event == b"sleeper":
+                runtime.clock.sleep(1e6)
+            cloud.invoke_async(delay=1)
+        except Killed:
+            ended.set()
+            raise
+
+    with Cloud(Fleet([]), clock=ExactClock(), handler=handler) as cloud:
+        cloud.invoke_async("sleeper")
+        cloud.invoke_async("other")
+        with pytest.raises(RuntimeError, match="after 20"):
+            cloud.platform.drain(limit=20)
+        assert ended.wait(10)

@@ -313,3 +313,11 @@ def test_deliveries_can_be_late():
         late = [each.started - 10 for each in cloud.platform.drain()]
         assert sum(each <= 1.5 for each in late) > 20
         assert 5 < sum(15 <= each <= 150 for each in late) < 20
+
+
+def test_what_is_punctual_is_neither_early_nor_late():
+    faults = Faults(early_rate=1.0, late_rate=1.0)
+    with Cloud(Fleet([]), handler=lambda *_: None, faults=faults, clock=ExactClock(0.0)) as cloud:
+        cloud.invoke_async("early", delay=10)
+        cloud.invoke_async("punctual", delay=10, punctual=True)
+        assert [each.started for each in cloud.platform.drain()] == [0, 10]
