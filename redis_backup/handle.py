@@ -70,12 +70,13 @@ class _Invocation:
         is_large = sum(map(len, works.values())) > self._settings.shard_size
         if is_large and not any(request.follow for request in requests):
             split = self._handover.split(works)
+            if split.is_in_vain:  # as many instances as time allows
+                every = [work for own in works.values() for work in own]
+                self._reconciler.run(every, watch_until=self._context.stop_work_at)
+                return closing.close(dict.fromkeys(requests, split.why or ""))
             for work, problem in split.unsent:
                 self._reconciler.record(work, Outcome(State.PENDING, error=problem))
-            if not split.is_in_vain:
-                return closing.split(split.listed, split.why)
-            self._reconciler.run([work for own in works.values() for work in own], wait_until=0.0, watch_until=0.0)
-            return closing.close(dict.fromkeys(requests, split.why or ""))
+            return closing.split(split.listed, split.why)
         return closing.close(self._work(kind, works))
 
     def _read(self, events: Sequence[Event]) -> tuple[list[Request], InvalidRequest | None]:
