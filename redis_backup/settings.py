@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -120,4 +121,6 @@ def _endpoint(text: str) -> str:
     if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or url.username:
         raise ValueError
     _ = url.port  # ValueError if it is no number
+    if not re.fullmatch(r"[A-Za-z0-9._:-]+", url.hostname):
+        raise ValueError
     return text.rstrip("/")

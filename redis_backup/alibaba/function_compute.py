@@ -17,6 +17,7 @@ from redis_backup.backoff import Deadline
 from redis_backup.context import Context, Credentials
 
 MAX_ASYNC_PAYLOAD = 128 * 1024  # bytes (FC's limits)
+MAX_DELAY = 3600  # seconds
 
 
 @dataclass(frozen=True)

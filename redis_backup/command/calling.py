@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
-from redis_backup import api_errors, function_compute, lean, sdk
-from redis_backup.api_errors import ApiError
-from redis_backup.function_compute import FunctionName, Reply
-from redis_backup.invocation import Credentials
-from redis_backup.pace import Deadline
+from redis_backup.alibaba import api_errors, function_compute, lazy_sdk, sdk
+from redis_backup.alibaba.api_errors import ApiError
+from redis_backup.alibaba.function_compute import FunctionName, Reply
+from redis_backup.backoff import Deadline
+from redis_backup.context import Credentials
 
+from .clocks import Timekeeper
 from .merging import Answer, read_answer
 from .problems import CommandError, FunctionBrokenError, RefusedError, Unanswered, of_call
 
@@ -21,14 +23,36 @@ _PASSING = ("BackupPending", "TimedOut", "Timeout", "ProcessExited", "OOM")  # o
 
 
 class Caller:
-    """One function. `credentials` is asked at each call, since temporary ones expire."""
+    """One function. `credentials` is asked at each call, since temporary ones expire.
 
-    def __init__(self, name: FunctionName, endpoint: str, credentials: Callable[[], Credentials]) -> None:
+    `timekeeper` compares the clocks at its answers.
+    """
+
+    def __init__(
+        self,
+        name: FunctionName,
+        endpoint: str,
+        credentials: Callable[[], Credentials],
+        timekeeper: Timekeeper,
+    ) -> None:
         self._name, self._endpoint, self._credentials = name, endpoint, credentials
+        self._timekeeper = timekeeper
 
     def send(self, payload: bytes, deadline: Deadline) -> Answer:
         """Invoke the function and wait for its report. Raise Unanswered or CommandError."""
-        credentials = self._credentials()
+        reply, is_in_doubt = self._invoke(payload, deadline)
+        answer = _report(reply, self._name)
+        if is_in_doubt and answer.outcomes:
+            # A look at one instance is quick: `since` has come by now.
+            look = {"instance_ids": [min(answer.outcomes).key], "since": json.loads(payload)["since"], "dry_run": True}
+            with suppress(Unanswered, RefusedError, FunctionBrokenError):
+                self._invoke(json.dumps(look).encode(), deadline)
+            self._timekeeper.is_settled = True
+        return answer
+
+    def _invoke(self, payload: bytes, deadline: Deadline) -> tuple[Reply, bool]:
+        """The function's answer, and whether it leaves in doubt if this machine's clock is right."""
+        credentials, sent = self._credentials(), self._timekeeper.now()
         try:
             reply = function_compute.invoke(
                 self._name,
@@ -41,21 +65,10 @@ class Caller:
             )
         except ApiError as error:
             raise of_call(error, self._name) from None
+        is_in_doubt = self._timekeeper.is_in_doubt(reply.date, sent)
         if reply.error_type:
             raise _raised(reply, credentials)
-        try:
-            return read_answer(reply.body)
-        except (ValueError, LookupError) as error:
-            if isinstance(error, ValueError) and reply.body[:1] in (
-                b"",
-                b"{",
-                b"<",
-            ):  # cut off on its way, or a proxy's page
-                raise Unanswered("the answer could not be read") from None
-            raise RefusedError(
-                f"what the function {self._name.function} answered is no report of backups",
-                "check --function: it names another function, or a version that this command does not know",
-            ) from None
+        return reply, is_in_doubt
 
 
 class CredentialChain:
@@ -64,7 +77,7 @@ class CredentialChain:
     def __init__(self) -> None:
         sdk.silence()
         self._lock = threading.Lock()
-        self._client = lean.load("alibabacloud_credentials.client").Client()
+        self._client = lazy_sdk.load("alibabacloud_credentials.client").Client()
         self._worked = False
 
     def __call__(self) -> Credentials:
@@ -82,6 +95,19 @@ class CredentialChain:
                 ) from None
             self._worked = True
             return Credentials(found.access_key_id, found.access_key_secret, found.security_token or "")
+
+
+def _report(reply: Reply, name: FunctionName) -> Answer:
+    try:
+        return read_answer(reply.body)
+    except (ValueError, LookupError) as error:
+        # Cut off on its way, or a proxy's page.
+        if isinstance(error, ValueError) and reply.body[:1] in (b"", b"{", b"<"):
+            raise Unanswered("the answer could not be read") from None
+        raise RefusedError(
+            f"what the function {name.function} answered is no report of backups",
+            "check --function: it names another function, or a version that this command does not know",
+        ) from None
 
 
 def _raised(reply: Reply, credentials: Credentials) -> CommandError | Unanswered:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from redis_backup.api_errors import ApiError, matches
-from redis_backup.function_compute import FunctionName
+from redis_backup.alibaba.api_errors import ApiError, matches
+from redis_backup.alibaba.function_compute import FunctionName
 from redis_backup.states import ErrorKind
 
 _DENIED = ("AccessDenied", "Forbidden", "Forbidden.RAM", "NoPermission")

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
 
-from redis_backup.pace import Deadline
-from redis_backup.request import Request
+from redis_backup.alibaba.sdk import LEAST_TIME
+from redis_backup.backoff import Deadline
+from redis_backup.request.request import Request
 from redis_backup.runtime import Clock
-from redis_backup.sdk import LEAST_TIME
 
 from . import asking
 from .asking import Batch
@@ -23,6 +23,9 @@ SIDE_BY_SIDE = 8
 _PAUSE = (3.0, 30.0)  # seconds between rounds: the first pause and the longest
 _ATTEMPTS = 5  # without --wait
 _LAST_LOOK = 3.0  # seconds that are left for it
+_AFTER_SPLIT = 15.0  # seconds that the invocations have to begin, into which the function has split a request
+_WATCH = 75  # seconds: a watch takes 62, and the function's next look is the end of it
+_ON_ITS_WAY = 5.0  # seconds that an answer takes at most; the client gives up on it at the deadline
 
 
 class Display(Protocol):
@@ -61,7 +64,7 @@ class Rounds:
             hold = self._round(todo, deadline)
             rounds += 1
             left = deadline.remaining() - _LAST_LOOK
-            if not (todo := self._todo(wait)):
+            if not self._todo(wait):
                 return
             if not wait and (rounds >= _ATTEMPTS or left <= 0):
                 raise CommandError(
@@ -74,16 +77,18 @@ class Rounds:
             pause = min(pause * 1.5, _PAUSE[1])
 
     def _todo(self, wait: bool) -> list[Batch]:
-        open_batches = [batch for batch in self._asked if not self._report.are_final(batch.targets)] if wait else []
+        open_batches = [batch for batch in self._asked if not self._report.are_final(batch.instances)] if wait else []
         return self._unasked + open_batches
 
     def _round(self, todo: Sequence[Batch], deadline: Deadline) -> float:
-        """Send these; how many seconds the API asks to wait. Raise the first CommandError when all are back."""
+        """Send what is due of these; how many seconds to wait then. Raise the first CommandError when all are back."""
         failure: CommandError | None = None
-        hold = 0.0
-        for batch, result in side_by_side(lambda batch: self._try(batch, deadline), todo, deadline):
+        hold, now = 0.0, self._clock.monotonic()
+        due = [batch for batch in todo if batch.not_before <= now]
+        for batch, result in side_by_side(lambda batch: self._try(batch, deadline), due, deadline):
             if isinstance(result, Answer):
                 self._take(batch, result)
+                hold = max(hold, _AFTER_SPLIT if result.shard_size else 0.0)
             elif isinstance(result, CommandError):
                 failure = failure or result
             else:
@@ -96,18 +101,23 @@ class Rounds:
     def _try(self, batch: Batch, deadline: Deadline) -> Answer | CommandError | Unanswered:
         if deadline.remaining() < LEAST_TIME:
             return Unanswered("time ran out before it could be sent")
+        wait_seconds = max(0, min(_WATCH, int(deadline.remaining() - _ON_ITS_WAY))) if batch.is_watched else 0
         try:
-            return self._send(asking.payload(self._request, batch, self._report.jobs), deadline)
+            return self._send(asking.payload(self._request, batch, wait_seconds), deadline)
         except (CommandError, Unanswered) as error:
             return error
         except Exception as error:  # noqa: BLE001 - in a thread it would be lost, and the main one wait for ever
             return FunctionBrokenError(f"{type(error).__name__} in the command itself", "report this with its version")
 
     def _take(self, batch: Batch, answer: Answer) -> None:
+        """From now on what the tags selected is asked for by name; what the function has split is only looked at."""
+        if batch.only_looks and not self._request.dry_run:
+            answer = answer.without_plans()
+        if answer.unsent:
+            self._display.note(f"the function could not hand over {answer.unsent} of the instances: its log says why")
         self._report.take(answer)
-        if batch in self._unasked:  # from now on what the tags selected is asked for by name
-            self._unasked.remove(batch)
-            self._asked += asking.cut(list(answer.outcomes), min(asking.BATCH, answer.shard_size or asking.BATCH))
+        (self._unasked if batch in self._unasked else self._asked).remove(batch)
+        self._asked += batch.after(answer, self._clock.monotonic() + (_AFTER_SPLIT if answer.shard_size else 0.0))
         self._display.show()
 
 

@@ -7,19 +7,21 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from redis_backup import timestamps
+from redis_backup.alibaba.function_compute import FunctionName
+from redis_backup.backoff import Deadline
 from redis_backup.errors import InvalidSetting
-from redis_backup.function_compute import FunctionName
-from redis_backup.pace import Deadline
-from redis_backup.request import Request
+from redis_backup.request.request import Request
 from redis_backup.runtime import SystemClock
 from redis_backup.settings import Settings
 from redis_backup.states import State
 
 from . import asking
 from .calling import Caller, CredentialChain
+from .clocks import Timekeeper, WrongClockError
 from .durations import spoken
 from .lines import Lines
 from .merging import MergedReport
@@ -42,23 +44,23 @@ class Session:
     def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
         self._options, self._surroundings = options, surroundings
         self._clock = surroundings.clock or SystemClock()
-        self._began = self._clock.monotonic()
+        self._began, self._began_at = self._clock.monotonic(), self._clock.time()
+        self._timekeeper = Timekeeper(self._clock, is_settled=bool(options["since"]))
         self._out: TextIO = sys.stderr if options["as_json"] else sys.stdout
 
     def run(self) -> int:
         """Do all of it; the exit code."""
         try:
             request, name, endpoint = self._request(), self._name(), self._endpoint()
-            caller = Caller(name, endpoint, self._credentials())
+            caller = Caller(name, endpoint, self._credentials(), self._timekeeper)
         except CommandError as error:
             return self._tell(error)
-        self._report = MergedReport(request)
         wait: int | None = self._options["wait"]
         deadline = Deadline(self._clock, self._began + (_PATIENCE if wait is None else wait))
-        failure: CommandError | None = None
+        self._report = MergedReport(request)
         try:
-            with self._display() as display:
-                Rounds(request, caller.send, self._report, display, self._clock).run(deadline, wait=wait is not None)
+            self._ask(caller, deadline)
+            failure = self._incomplete()
         except CommandError as error:
             failure = error
         except KeyboardInterrupt:
@@ -68,6 +70,30 @@ class Session:
             told = {"message": str(failure), "hint": failure.hint} if failure else None
             sys.stdout.write(json.dumps(self._report.as_json(told), indent=2, ensure_ascii=False) + "\n")
         return self._tell(failure) if failure else self._conclude(wait)
+
+    def _ask(self, caller: Caller, deadline: Deadline) -> None:
+        """Ask until all is known; anew, with another `since`, where this machine's clock turns out to be wrong."""
+        try:
+            with self._display() as display:
+                rounds = Rounds(self._report.request, caller.send, self._report, display, self._clock)
+                rounds.run(deadline, wait=self._options["wait"] is not None)
+        except WrongClockError as error:
+            self._timekeeper.is_settled = True
+            self._report = MergedReport(self._corrected(self._report.request, error))
+            self._ask(caller, deadline)
+
+    def _corrected(self, request: Request, error: WrongClockError) -> Request:
+        """The request with the moment at which this command began by Function Compute's clock."""
+        since = timestamps.from_epoch(int(self._began_at + error.ahead))
+        wrong = f"{spoken(abs(error.ahead))} {'behind' if error.ahead > 0 else 'ahead of'} Function Compute's"
+        used = f"Function Compute's is used: backups since {timestamps.render(since)} count."
+        self._say(sys.stderr, f"This machine's clock is about {wrong}. {used}")
+        return replace(request, since=since)
+
+    def _incomplete(self) -> CommandError | None:
+        """What went wrong with the request as a whole, though each instance that is known has its state."""
+        problem = self._report.problem
+        return CommandError(f"{problem.message} ({problem.code})", problem.hint or "") if problem else None
 
     def _conclude(self, wait: int | None) -> int:
         report = self._report
@@ -90,7 +116,7 @@ class Session:
         return TIME_RAN_OUT
 
     def _request(self) -> Request:
-        options, now = self._options, timestamps.from_epoch(self._clock.time())
+        options, now = self._options, timestamps.from_epoch(self._began_at)
         fields = {
             "instance_ids": list(options["instances"]) or None,
             "tags": options["tags"] or None,
@@ -110,7 +136,7 @@ class Session:
     def _endpoint(self) -> str:
         """Where Function Compute is. Raise RefusedError where that cannot be told."""
         try:
-            endpoint = Settings.of({_ENDPOINT: os.environ.get(_ENDPOINT, "")}).fc_endpoint
+            endpoint = Settings.from_environ({_ENDPOINT: os.environ.get(_ENDPOINT, "")}).fc_endpoint
         except InvalidSetting:
             raise RefusedError(
                 f"{_ENDPOINT} is neither a host nor a URL",

@@ -64,10 +64,10 @@ class LiveTable:
         for name in ("Instance", "Region", "State", "Job IDs", "Progress", "Attempts"):
             table.add_column(name, no_wrap=name in ("Instance", "Region", "State"))
         table.add_column("Note", overflow="fold")
-        for target, outcome in rows[:room]:
+        for instance, outcome in rows[:room]:
             table.add_row(
-                Text(target.instance_id),  # as they are: a plain string would be read as markup
-                Text(target.region),
+                Text(instance.instance_id),  # as they are: a plain string would be read as markup
+                Text(instance.region),
                 Text(outcome.state.value, _STYLES[outcome.state]),
                 Text(" ".join(outcome.job_ids)),
                 _progress(outcome),

@@ -12,7 +12,7 @@ from functools import partial
 from redis_backup import timestamps
 from redis_backup.alibaba import function_compute, sdk
 from redis_backup.alibaba.api_errors import ApiError
-from redis_backup.alibaba.function_compute import FunctionName
+from redis_backup.alibaba.function_compute import MAX_DELAY, FunctionName
 from redis_backup.alibaba.patience import call_patiently, side_by_side
 from redis_backup.backoff import Deadline
 from redis_backup.context import Context
@@ -75,7 +75,7 @@ class Sender:
                 self._context.credentials,
                 follow_up.payload,
                 task_id=follow_up.task_id,
-                delay=max(0, math.ceil(left / timedelta(seconds=1))),
+                delay=min(MAX_DELAY, max(0, math.ceil(left / timedelta(seconds=1)))),
                 deadline=self._deadline,
             )
 
