@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -13,15 +13,13 @@ from redis_backup.alibaba.rkvstore import RKVStore
 from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.known import Attempt, KnownJobs, StillTask
 from redis_backup.reconcile.watch import SEND_WITHIN
-from redis_backup.reconcile.work import Answer, Call, Pause, Step, Work
+from redis_backup.reconcile.work import Answer, Call, Pause, Step, Steps, Work
 from redis_backup.runtime import Clock
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 
 _BUSY_AGAIN = timedelta(minutes=9)  # an older task that stood still, and runs all the same, is believed for so long
 _TIME_TO_LOOK = timedelta(seconds=3)  # so that the next look comes before the watch's gap is too long
 _CLOCK_UNKNOWN = timedelta(seconds=2)  # what R-KVStore's clock may be behind where no answer has told
-
-Act = Generator[Call | Pause, Answer, Problem | None]
 
 
 class NoLongerClearError(Exception):
@@ -34,7 +32,7 @@ class Actor:
     def __init__(self, stores: Mapping[str, RKVStore], api_clock: ApiClock, clock: Clock, journal: Journal) -> None:
         self._stores, self._api_clock, self._clock, self._journal = stores, api_clock, clock, journal
 
-    def start(self, work: Work, attempts: int, clear_moment: datetime | None) -> Act:
+    def start(self, work: Work, attempts: int, clear_moment: datetime | None) -> Steps[Problem | None]:
         """Send CreateBackup once, after so many attempts that failed; None where a backup has started.
 
         Otherwise the problem of the answer. Raise NoLongerClearError where it came too late to be sent; without a

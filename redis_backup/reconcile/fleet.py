@@ -46,7 +46,7 @@ class _Visit:
     """Steps that are under way, for one instance or a batch: the call that they wait for, and how often it failed."""
 
     works: Sequence[Work]
-    steps: Steps
+    steps: Steps[None]
     call: Call | None = None
     failures: int = 0
     is_batch: bool = False

@@ -4,7 +4,7 @@ show in neither. What comes back are its backups (`redis_backup.reconcile.backup
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -17,9 +17,8 @@ from redis_backup.reconcile.backups import Backup, resolve, running_tasks
 from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.known import StillTask
 from redis_backup.reconcile.watch import WATCH
-from redis_backup.reconcile.work import Answer, Call, Pause, Step, Work
+from redis_backup.reconcile.work import Call, Step, Steps, Work
 from redis_backup.runtime import Clock
-from redis_backup.states import ErrorKind
 
 # Statuses of an instance in which R-KVStore starts no backup (DescribeInstances' reference): no use in watching it.
 NOT_NOW = ("Creating", "Changing", "Transforming", "Released", "Inactive")
@@ -38,33 +37,35 @@ class Seen:
     earliest: datetime
 
 
-Look = Generator[Call | Pause, Answer, Seen | datetime]
-
-
 class Observer:
     """Looks at instances. `stores` has a client for each region."""
 
     def __init__(self, stores: Mapping[str, RKVStore], api_clock: ApiClock, clock: Clock, journal: Journal) -> None:
         self._stores, self._api_clock, self._clock, self._journal = stores, api_clock, clock, journal
 
-    def look(self, work: Work, step: Step, *, is_whole: bool) -> Look:
+    def look(self, work: Work, step: Step, *, is_whole: bool) -> Steps[Seen | datetime]:
         """Look, and take what is known from now on into `work.known`. Raise ApiError where that cannot be done.
 
         Where the look need not be whole and no task runs, only its moment comes back.
         """
         store, request = self._stores[work.instance.region], work.request
         yield from self._describe(work, store, step)
-        known_since = timedelta(0) if not work.known.attempts else _ONE_DAY  # to see the end of one named by mistake
-        asked_since = request.earliest - known_since
-        if work.facts and work.facts.is_cloud_native:
+        margin = _ONE_DAY if work.known.attempts else timedelta(0)  # to see the end of one that was named by mistake
+        asked_since = request.earliest - margin
+        found: tuple[datetime, list[Job] | None] | None = None
+        if not (work.facts and work.facts.is_cloud_native):
+            try:
+                found = yield from self._classic(work, store, step, asked_since, is_whole=is_whole)
+            except ApiError as error:
+                if work.facts or not error.is_one_of(WRONG_TYPE):
+                    raise
+                work.facts = Instance(is_cluster=True, is_cloud_native=True)  # its backups are listed elsewhere
+        if found is None:
             answer = yield Call(step, lambda: store.cluster_backups(work.instance.instance_id, asked_since))
-            moment, jobs = answer.sent_at, list(answer.value)
-        else:
-            answer = yield Call(step, lambda: store.backup_tasks(work.instance.instance_id))
-            moment, tasks = answer.sent_at, answer.value
-            if not is_whole and not tasks:
-                return moment
-            jobs = yield from self._sets(work, store, tasks, asked_since)
+            found = answer.sent_at, answer.value
+        moment, jobs = found
+        if jobs is None:
+            return moment
         ahead = self._api_clock.ahead()
         since = (request.since + ahead).replace(microsecond=0)
         earliest = (request.since - request.max_age + ahead).replace(microsecond=0)
@@ -72,7 +73,7 @@ class Observer:
         backups, work.known = resolve(jobs, work.known, work.facts or Instance(), since, earliest, self._now())
         return Seen(moment, backups, since, earliest)
 
-    def describe(self, works: Sequence[Work]) -> Generator[Call | Pause, Answer, None]:
+    def describe(self, works: Sequence[Work]) -> Steps[None]:
         """Learn in one call what at most 30 instances of one region are; each that it leaves out is asked by itself."""
         store = self._stores[works[0].instance.region]
         ids = [work.instance.instance_id for work in works]
@@ -85,7 +86,7 @@ class Observer:
             if facts := answer.value.get(work.instance.instance_id):
                 work.facts, work.facts_at = facts, answer.sent_at
 
-    def job_ids(self, work: Work, backup: Backup) -> Generator[Call | Pause, Answer, tuple[str, ...]]:
+    def job_ids(self, work: Work, backup: Backup) -> Steps[tuple[str, ...]]:
         """A cloud-native backup's job IDs, which its own list does not tell; () where nothing does."""
         store = self._stores[work.instance.region]
         try:
@@ -108,7 +109,7 @@ class Observer:
             return False
         return self._now() - work.facts_at < _STATUS_GOOD_FOR
 
-    def _describe(self, work: Work, store: RKVStore, step: Step) -> Generator[Call | Pause, Answer, None]:
+    def _describe(self, work: Work, store: RKVStore, step: Step) -> Steps[None]:
         """Ask the instance itself what it is, where that is not known. That helps, and may fail."""
         is_old = self.is_no_use(work) and work.facts_at and self._now() - work.facts_at > _STATUS_READ_EVERY
         if work.facts is not None and not is_old:
@@ -121,20 +122,19 @@ class Observer:
             return
         work.facts, work.facts_at = answer.value, answer.sent_at
 
-    def _sets(
-        self, work: Work, store: RKVStore, tasks: list[Job], since: datetime
-    ) -> Generator[Call | Pause, Answer, list[Job]]:
+    def _classic(
+        self, work: Work, store: RKVStore, step: Step, since: datetime, *, is_whole: bool
+    ) -> Steps[tuple[datetime, list[Job] | None]]:
+        """When the look's first call was sent, and the jobs; None where no task runs and no more is asked for."""
+        instance_id = work.instance.instance_id
+        answer = yield Call(step, lambda: store.backup_tasks(instance_id))
+        moment, tasks = answer.sent_at, answer.value
+        if not is_whole and not tasks:
+            return moment, None
         # From the oldest task's start on: a task that has ended and stays listed shows its end there.
         since = min([since, *(task.start for task in tasks if task.start)])
-        try:
-            answer = yield Call(Step.SECOND_CALL, lambda: store.backup_sets(work.instance.instance_id, since))
-        except ApiError as error:
-            if work.facts or not (error.kind is ErrorKind.PERMANENT and error.is_one_of(WRONG_TYPE)):
-                raise
-            work.facts = Instance(is_cluster=True, is_cloud_native=True)  # its backups are listed elsewhere
-            answer = yield Call(Step.SECOND_CALL, lambda: store.cluster_backups(work.instance.instance_id, since))
-            return list(answer.value)
-        return [*running_tasks(tasks, answer.value), *answer.value]
+        answer = yield Call(Step.SECOND_CALL, lambda: store.backup_sets(instance_id, since))
+        return moment, [*running_tasks(tasks, answer.value), *answer.value]
 
     def _without_still_tasks(self, work: Work, jobs: list[Job], earliest: datetime) -> list[Job]:
         """Leave out older tasks whose status and progress have stood still: a task can stay listed after its end."""

@@ -56,7 +56,7 @@ class Visitor:
         is_starved = known.is_starved and not work.has_sent and follow and self._now() - follow.first >= STARVED
         return MayStart.UNWATCHED if is_starved else MayStart.YES
 
-    def describe(self, works: Sequence[Work]) -> Steps:
+    def describe(self, works: Sequence[Work]) -> Steps[None]:
         """Learn in bulk what instances of one region are. That helps, and may fail: then each is asked by itself."""
         yield from self._observer.describe(works)
 
@@ -65,7 +65,7 @@ class Visitor:
         self._actor.lost(work)
         self._leave(work, Outcome(State.PENDING, attempts=work.outcome.attempts, error=self._watching(work, None)))
 
-    def visit(self, work: Work, step: Step) -> Steps:
+    def visit(self, work: Work, step: Step) -> Steps[None]:
         """Bring the instance as far as it can be brought now. Raise ApiError where a look fails."""
         answered: Problem | None = None
         while True:
@@ -132,7 +132,7 @@ class Visitor:
             return False
         return True
 
-    def _with_job_ids(self, work: Work, decision: Satisfied | Running) -> Steps:
+    def _with_job_ids(self, work: Work, decision: Satisfied | Running) -> Steps[Decision]:
         """Look up the job IDs of a backup whose list has none, where they can be had."""
         backup, current = decision.backup, work.known.current
         if backup is None or backup.job_ids or not backup.cluster_backup_id:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, IntEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from redis_backup.alibaba.parsing import Instance
 from redis_backup.reconcile.known import KnownJobs
@@ -111,7 +111,8 @@ class Work:
         return self.outcome.state is State.PENDING and error is not None and error.code in (WATCHING, OUT_OF_TIME)
 
 
-Steps = Generator[Call | Pause, Answer, Any]
+T = TypeVar("T")
+Steps = Generator[Call | Pause, Answer, T]  # of one visit: it waits for what it yields
 
 
 def out_of_time() -> Problem:
