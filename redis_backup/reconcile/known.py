@@ -9,9 +9,11 @@ Losing it is harmless: whoever knows less watches for a minute before it starts 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from redis_backup import timestamps
 from redis_backup.alibaba.parsing import JobStatus
@@ -79,76 +81,37 @@ class KnownJobs:
         texts = []
         for number, attempt in enumerate(self.attempts, 1):
             texts += [f"attempt:{number}"] if number > 1 else []
-            texts += _attempt_texts(attempt)
-        texts += [f"unanswered:{_epoch(self.unanswered_at)}"] if self.unanswered_at else []
-        texts += ["starved:1"] if self.is_starved else []
-        texts += [f"still:{self.still.shows}:{_epoch(self.still.since)}"] if self.still else []
-        if self.recorded and self.recorded != ((State.RUNNING, "") if self.current else None):
-            texts.append(f"recorded:{self.recorded[0].value}:{self.recorded[1]}")
-        return texts
+            texts += [*attempt.job_ids, *_marks(attempt, _OF_ATTEMPT)]
+        is_derived = self.recorded == ((State.RUNNING, "") if self.current else None)
+        return texts + _marks(replace(self, recorded=None) if is_derived else self, _OF_ALL)
 
     @classmethod
     def decode(cls, texts: Iterable[str]) -> KnownJobs:
         """Read what `encode` wrote, or job IDs alone, as a person writes them. What cannot be read is left out."""
-        known, attempts, current = cls(), [], Attempt()
+        known, attempts = cls(), [Attempt()]
         for text in texts:
             name, colon, value = text.partition(":")
             if not colon:
-                current = replace(current, job_ids=tuple(dict.fromkeys((*current.job_ids, text))))
+                ids = (*attempts[-1].job_ids, text)
+                attempts[-1] = replace(attempts[-1], job_ids=tuple(dict.fromkeys(ids)))
             elif name == "attempt":
-                attempts.append(current)
-                current = Attempt()
+                attempts.append(Attempt())
             else:
-                try:
-                    current = _with_mark(current, name, value)
-                    known = _with_known_mark(known, name, value)
-                except (ValueError, OverflowError, OSError):
-                    continue
-        return replace(known, attempts=tuple(each for each in (*attempts, current) if each != Attempt()))
+                with suppress(ValueError, OverflowError, OSError):
+                    if mark := _OF_ATTEMPT.get(name):
+                        attempts[-1] = replace(attempts[-1], **{mark.field: mark.read(value)})
+                    elif mark := _OF_ALL.get(name):
+                        known = replace(known, **{mark.field: mark.read(value)})
+        return replace(known, attempts=tuple(each for each in attempts if each != Attempt()))
 
 
-def _attempt_texts(attempt: Attempt) -> list[str]:
-    marks = {
-        "cluster": attempt.cluster_backup_id,
-        "started": _epoch(attempt.started_at) if attempt.started_at else "",
-        "shards": str(attempt.shards) if attempt.shards else "",
-        "by": "other" if attempt.is_adopted else "",
-        "ended": attempt.ended.value if attempt.ended else "",
-        "missing": _epoch(attempt.missing_since) if attempt.missing_since else "",
-    }
-    return [*attempt.job_ids, *(f"{name}:{value}" for name, value in marks.items() if value)]
+@dataclass(frozen=True)
+class _Mark:
+    """How a field is written beside the job IDs, as `NAME:TEXT`."""
 
-
-def _with_mark(attempt: Attempt, name: str, value: str) -> Attempt:
-    match name:
-        case "cluster":
-            return replace(attempt, cluster_backup_id=value)
-        case "started":
-            return replace(attempt, started_at=_moment(value))
-        case "shards":
-            return replace(attempt, shards=int(value))
-        case "by":
-            return replace(attempt, is_adopted=True)
-        case "ended":
-            return replace(attempt, ended=JobStatus(value))
-        case "missing":
-            return replace(attempt, missing_since=_moment(value))
-    return attempt
-
-
-def _with_known_mark(known: KnownJobs, name: str, value: str) -> KnownJobs:
-    match name:
-        case "unanswered":
-            return replace(known, unanswered_at=_moment(value))
-        case "starved":
-            return replace(known, is_starved=True)
-        case "still":
-            shows, _, since = value.rpartition(":")
-            return replace(known, still=StillTask(shows, _moment(since)))
-        case "recorded":
-            state, _, code = value.partition(":")
-            return replace(known, recorded=(State(state), code))
-    return known
+    field: str
+    write: Callable[[Any], str]
+    read: Callable[[str], Any]
 
 
 def _epoch(moment: datetime) -> str:
@@ -157,3 +120,42 @@ def _epoch(moment: datetime) -> str:
 
 def _moment(text: str) -> datetime:
     return timestamps.from_epoch(float(text))
+
+
+def _write_recorded(recorded: tuple[State, str]) -> str:
+    return f"{recorded[0].value}:{recorded[1]}"
+
+
+def _read_recorded(text: str) -> tuple[State, str]:
+    state, _, code = text.partition(":")
+    return State(state), code
+
+
+def _write_still(still: StillTask) -> str:
+    return f"{still.shows}:{_epoch(still.since)}"
+
+
+def _read_still(text: str) -> StillTask:
+    shows, _, since = text.rpartition(":")
+    return StillTask(shows, _moment(since))
+
+
+_OF_ATTEMPT = {
+    "cluster": _Mark("cluster_backup_id", str, str),
+    "started": _Mark("started_at", _epoch, _moment),
+    "shards": _Mark("shards", str, int),
+    "by": _Mark("is_adopted", lambda _: "other", bool),
+    "ended": _Mark("ended", lambda ended: str(ended.value), JobStatus),
+    "missing": _Mark("missing_since", _epoch, _moment),
+}
+_OF_ALL = {
+    "unanswered": _Mark("unanswered_at", _epoch, _moment),
+    "starved": _Mark("is_starved", lambda _: "1", bool),
+    "still": _Mark("still", _write_still, _read_still),
+    "recorded": _Mark("recorded", _write_recorded, _read_recorded),
+}
+
+
+def _marks(value: Attempt | KnownJobs, marks: Mapping[str, _Mark]) -> list[str]:
+    fields = ((name, mark, getattr(value, mark.field)) for name, mark in marks.items())
+    return [f"{name}:{mark.write(field)}" for name, mark, field in fields if field]

@@ -240,20 +240,17 @@ def _outcome(state: State, backup: Backup) -> Outcome:
 
 
 def _gave_up(failed: tuple[Backup, ...], max_attempts: int) -> Outcome:
-    has_vanished = failed[-1].has_vanished
     ids = tuple(dict.fromkeys(job_id for backup in failed for job_id in backup.job_ids))
-    count = len(failed)
-    what = "the last one is in no list any more" if has_vanished else "look at the backup jobs"
-    problem = Problem(
-        "BackupVanished" if has_vanished else "BackupJobFailed",
-        f"{count} of at most {max_attempts} backups of this request failed",
-        ErrorKind.PERMANENT,
-        hint=f"{what} in the instance's console; then ask again with a new `since`"
-        if not has_vanished
-        else f"{what}: look at the backup list in the instance's console; then ask again with a new `since`",
-    )
     starts = [backup.started_at for backup in failed if backup.started_at]
-    return Outcome(State.FAILED, ids, attempts=count, error=problem, started_at=min(starts, default=None))
+    is_gone = failed[-1].has_vanished
+    problem = Problem(
+        "BackupVanished" if is_gone else "BackupJobFailed",
+        f"{len(failed)} of at most {max_attempts} backups of this request failed"
+        + (", the last because it is in no list any more" if is_gone else ""),
+        ErrorKind.PERMANENT,
+        hint="look at the backup jobs in the instance's console; then ask again with a new `since`",
+    )
+    return Outcome(State.FAILED, ids, attempts=len(failed), error=problem, started_at=min(starts, default=None))
 
 
 def _busy() -> Problem:
