@@ -121,7 +121,8 @@ def _send_2_0(
     except lazy_sdk.load("fc2.fc_exceptions").FcError as error:
         if error.status_code != 200:
             raise
-        return Reply(error.message.encode(), "UnhandledInvocationError")  # its way to tell of the function's own error
+        # Its way to tell of the function's own error.
+        return Reply(error.message.encode(), "UnhandledInvocationError", sdk.last_date())
     return Reply(answer.data, answer.headers.get("x-fc-error-type", ""), answer.headers.get("date", ""))
 
 

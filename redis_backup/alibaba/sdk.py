@@ -78,13 +78,14 @@ class _RedirectedError(Exception):
     """An answer sent the call to another host."""
 
 
-_answer = threading.local()  # the HTTP status of this thread's last answer, which the SDKs lose where it is no JSON
+_answer = threading.local()  # status and date of this thread's last answer, which the SDKs lose where it is an error
 
 
 def _noting_status(send: Callable[..., T], **always: Any) -> Callable[..., T]:
     def noting(*args: Any, **kwargs: Any) -> T:
         response = send(*args, **kwargs, **always)
         _answer.status = getattr(response, "status_code", 0)
+        _answer.date = getattr(response, "headers", {}).get("date", "")
         if 300 <= _answer.status < 400:
             getattr(response, "close", bool)()
             raise _RedirectedError
@@ -208,6 +209,11 @@ def call(
         return operation(options)
     except Exception as error:  # noqa: BLE001 - the SDK lets TypeError and others out for answers it does not expect
         raise _translate(error, action, resource, secrets) from None
+
+
+def last_date() -> str:
+    """The `Date` of this thread's last answer."""
+    return str(getattr(_answer, "date", ""))
 
 
 def unreadable(operation: str) -> ApiError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -19,6 +20,7 @@ from simulator.fc.invocation import load_project
 PROJECT = Path(__file__).parents[2]
 DRIVER = Path(__file__).with_name("command_driver.py")
 SPEED = 60.0
+SLOWLY = 15.0  # where a process's own time is not to count for so much
 TIMEOUT = 30  # seconds of the machine's, for a process that hangs
 TO_FUNCTION = ("--function", "redis-backup", "--region", "cn-hangzhou")
 
@@ -33,11 +35,13 @@ class Ended:
 
 
 class Pipeline:
-    """A cloud whose clock runs fast, and the command beside it."""
+    """A cloud whose clock runs fast, and the command beside it, whose own is so many seconds `ahead` of the cloud's."""
 
-    def __init__(self, *instances: Instance, generation: int = 3, speed: float = SPEED, **cloud: Any) -> None:
+    def __init__(
+        self, *instances: Instance, generation: int = 3, speed: float = SPEED, ahead: float = 0.0, **cloud: Any
+    ) -> None:
         load_project()  # before the clock starts
-        self.speed, self.began, self.start = speed, time.monotonic(), time.time()
+        self.speed, self.ahead, self.began, self.start = speed, ahead, time.monotonic(), time.time()
         self.cloud = Cloud(
             Fleet(instances),
             clock=ScaledClock(speed, self.start),
@@ -52,7 +56,7 @@ class Pipeline:
             yield self
 
     def command(self, *arguments: str) -> list[str]:
-        clock = f"{self.speed}:{self.start}:{self.began}"
+        clock = f"{self.speed}:{self.start + self.ahead}:{self.began}"
         return [sys.executable, str(DRIVER), clock, *arguments, *self.to_function]
 
     def environ(self, **changes: str) -> dict[str, str]:
@@ -77,6 +81,10 @@ class Pipeline:
             pass  # Linux's way to say that the other side is closed
         os.close(ours)
         return Ended(process.wait(TIMEOUT), written.decode(), "")
+
+    def requests(self) -> list[dict[str, Any]]:
+        """What the command has sent: all that arrived but for the function's own follow-ups and shards."""
+        return [json.loads(each.event) for each in self.cloud.platform.invocations if b'"follow"' not in each.event]
 
     def backups(self) -> dict[str, int]:
         """How many backups each instance has."""

@@ -10,8 +10,9 @@ import subprocess
 import time
 
 import pytest
-from command_process import PROJECT, TIMEOUT, Pipeline
+from command_process import PROJECT, SLOWLY, TIMEOUT, Pipeline
 
+from redis_backup import timestamps
 from simulator import Fault, Instance, ram
 from simulator.fc.invocation import load_project
 
@@ -24,25 +25,31 @@ def without_times(text: str) -> list[str]:
     return re.sub(r"\b1000\d\b", "N", re.sub(TIME, "T", text)).splitlines()
 
 
+def changes(text: str) -> list[str]:
+    """The lines of an output, whether or not the command was so quick that the function had no need to watch first."""
+    lines = [line for line in without_times(text) if " pending Watching: " not in line]
+    return [line.removesuffix(" adopted") for line in lines]
+
+
 @pytest.mark.parametrize("generation", [2, 3])
 def test_waits_for_every_backup_and_writes_a_line_per_change(generation: int) -> None:
     shards = Instance("r-b", kind="classic-cluster", shards=2, duration=30)
     with Pipeline(Instance("r-a", duration=50), shards, generation=generation).running() as pipeline:
         ended = pipeline.run("r-a", "r-b", "--wait", "30m", "--reason", "release 42")
-        changes = without_times(ended.out)
-        assert changes[0] == "T redis-backup in cn-hangzhou, backups since T"
-        assert sorted(changes[1:-1]) == [
+        first, *lines, last = changes(ended.out)
+        assert first == "T redis-backup in cn-hangzhou, backups since T"
+        assert sorted(lines) == [
             "T cn-hangzhou/r-a running job_ids=N attempts=1",
             "T cn-hangzhou/r-a succeeded job_ids=N attempts=1",
             "T cn-hangzhou/r-b running job_ids=N,N attempts=1",
             "T cn-hangzhou/r-b succeeded job_ids=N,N attempts=1",
         ]
-        assert re.fullmatch(r"2 succeeded after (\d+ min )?\d+ s\.", changes[-1])
+        assert re.fullmatch(r"2 succeeded after (\d+ min )?\d+ s\.", last)
         assert (ended.code, ended.err, pipeline.backups()) == (0, "", {"r-a": 1, "r-b": 1})
 
 
 def test_without_wait_it_ends_when_the_backups_are_under_way_and_says_how_to_join_them() -> None:
-    with Pipeline(Instance("r-a", duration=LONG)).running() as pipeline:
+    with Pipeline(Instance("r-a", duration=LONG), speed=1).running() as pipeline:
         ended = pipeline.run("r-a")
         assert (ended.code, ended.err) == (0, "")
         assert re.fullmatch(r"  python -m redis_backup r-a .* --since T --wait 30m", without_times(ended.out)[-1])
@@ -93,7 +100,7 @@ def test_json_is_all_that_stdout_gets() -> None:
             "error": None,
         }
         assert ended.code == 1
-        assert "T cn-beijing/r-b succeeded job_ids=N attempts=1" in without_times(ended.err)
+        assert "T cn-beijing/r-b succeeded job_ids=N attempts=1" in changes(ended.err)
 
 
 def test_a_dry_run_starts_nothing() -> None:
@@ -145,7 +152,7 @@ def test_a_function_that_answers_too_late_is_3() -> None:
 
 
 def test_ctrl_c_leaves_the_backup_running_and_what_it_says_joins_it() -> None:
-    with Pipeline(Instance("r-a", duration=150)).running() as pipeline:
+    with Pipeline(Instance("r-a", duration=300)).running() as pipeline:
         command = pipeline.command("r-a", "--wait", "30m")
         process = subprocess.Popen(
             command, cwd=PROJECT, env=pipeline.environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -190,6 +197,69 @@ def test_tags_select_and_the_report_names_what_they_selected() -> None:
         ended = pipeline.run("--tag", "app=shop", "--wait", "30m", "--json")
         assert (ended.code, pipeline.backups()) == (0, {"r-a": 1, "r-b": 1, "r-c": 0})
         assert sorted(item["instance_id"] for item in json.loads(ended.out)["instances"]) == ["r-a", "r-b"]
+
+
+def test_a_split_request_is_sent_once_and_then_only_looked_at() -> None:
+    fleet = [Instance(f"r-{number}", tags={"app": "shop"}, duration=20) for number in range(5)]
+    with Pipeline(*fleet, speed=SLOWLY, settings={"BACKUP_SHARD_SIZE": "2"}).running() as pipeline:
+        ended = pipeline.run("--tag", "app=shop", "--wait", "30m", "--json")
+        assert (ended.code, json.loads(ended.out)["counts"]) == (0, {"succeeded": 5})
+        assert set(pipeline.backups().values()) == {1}
+        first, *looks = pipeline.requests()
+        assert first.get("dry_run", False) is False
+        assert [look["dry_run"] for look in looks] == [True] * len(looks)
+        assert max(len(look["instance_ids"]) for look in looks) == 2
+
+
+def test_without_wait_a_part_that_could_not_be_sent_is_3() -> None:
+    def handler(*_: object) -> object:
+        items = [
+            {"instance_id": name, "region": "cn-hangzhou", "state": "pending", "job_ids": []} for name in ("r-a", "r-b")
+        ]
+        shards = [{"task_id": f"backup-{sent}", "instances": 1, "sent": sent} for sent in ("new", "failed")]
+        return {"instances": items, "jobs": {}, "shards": shards, "ok": True, "done": False}
+
+    with Pipeline(Instance("r-a"), Instance("r-b"), handler=handler).running() as pipeline:
+        ended = pipeline.run("r-a", "r-b")
+        assert (ended.code, ended.err.splitlines()[0]) == (3, "Some backups have not begun. To wait for them:")
+        assert "the function could not hand over 1 of the instances: its log says why" in ended.out
+
+
+def test_while_an_instance_is_watched_the_function_is_asked_to_stay_with_it() -> None:
+    with Pipeline(Instance("r-a", duration=20)).running() as pipeline:
+        since = timestamps.render(timestamps.from_epoch(int(pipeline.cloud.clock.time()) - 100))
+        ended = pipeline.run("r-a", "--since", since, "--wait", "30m")
+        assert (ended.code, pipeline.backups()) == (0, {"r-a": 1})
+        watching = "T cn-hangzhou/r-a pending Watching: watched until T at least, since a backup that another delivery "
+        assert without_times(ended.out)[1].startswith(watching)
+        assert [fields.get("wait_seconds") for fields in pipeline.requests()][:2] == [None, 75]
+
+
+def test_job_ids_that_cannot_be_had_are_said_to_be_in_the_log_store() -> None:
+    note = "job IDs: not listed by R-KVStore; see backup_started in the log store"
+    with Pipeline(Instance("r-a", kind="cloud-native")).running() as pipeline:
+        now = pipeline.cloud.clock.time()
+        pipeline.cloud.kvstore.instance("r-a").add_backup(now - 90, now - 60, mode="Manual")
+        since = timestamps.render(timestamps.from_epoch(int(now) - 100))
+        ended = pipeline.run("r-a", "--since", since, "--json")
+        [told] = json.loads(ended.out)["instances"]
+        assert (ended.code, told["job_ids"], told["note"]) == (0, [], note)
+        assert f"T cn-hangzhou/r-a succeeded attempts=1 adopted; {note}" in without_times(ended.err)
+        assert "not listed by" in pipeline.on_terminal("r-a", "--since", since).out
+
+
+def test_instances_that_were_not_listed_are_1_though_all_that_were_have_succeeded() -> None:
+    item = {"instance_id": "r-a", "region": "cn-hangzhou", "state": "succeeded", "job_ids": ["7"]}
+    error = {"code": "IncompleteListing", "message": "2 were not listed", "kind": "unknown", "hint": "name them"}
+    report = {"instances": [item], "jobs": {}, "ok": False, "done": True, "error": error}
+    with Pipeline(Instance("r-a"), handler=lambda *_: report).running() as pipeline:
+        ended = pipeline.run("--tag", "app=shop", "--wait", "30m", "--json")
+        assert (ended.code, ended.err.splitlines()[-2:]) == (
+            1,
+            ["Error: 2 were not listed (IncompleteListing)", "  name them"],
+        )
+        told = json.loads(ended.out)
+        assert (told["ok"], told["counts"]) == (False, {"succeeded": 1})
 
 
 def test_a_request_that_the_function_refuses_is_2_with_its_text() -> None:

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from redis_backup import timestamps
+from redis_backup.backoff import Deadline
 from redis_backup.command import asking
 from redis_backup.command.merging import Answer, MergedReport, read_answer
 from redis_backup.command.problems import CommandError, RefusedError, Unanswered
 from redis_backup.command.rounds import Rounds
-from redis_backup.fields import Target
-from redis_backup.pace import Deadline
 from simulator import SimulatedClock
 
 SINCE = "2026-11-24T02:00:00Z"
@@ -29,7 +28,7 @@ class Script:
     def __init__(self, reply: Callable[[dict[str, Any], int], Reply]) -> None:
         self.sent: list[tuple[float, dict[str, Any]]] = []
         self.notes: list[str] = []
-        self.shown = 0
+        self.shown: list[dict[str, int]] = []
         self.clock = SimulatedClock()
         self._reply = reply
 
@@ -43,7 +42,7 @@ class Script:
         return read_answer(json.dumps(reply).encode())
 
     def show(self) -> None:
-        self.shown += 1
+        self.shown.append(self.report.counts)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -62,15 +61,26 @@ def item(instance: str, state: str, *job_ids: str) -> dict[str, Any]:
     return {"instance_id": name, "region": region or REGION, "state": state, "job_ids": list(job_ids), "error": None}
 
 
+def watched(instance: str) -> dict[str, Any]:
+    return {**item(instance, "pending"), "error": {"code": "Watching", "message": "m", "kind": "unknown"}}
+
+
 def report(state: str, names: list[str], shards: list[int] | None = None) -> dict[str, Any]:
-    parts = [{"task_id": "backup-1", "instances": size, "sent": True} for size in shards or ()]
+    parts = [{"task_id": "backup-1", "instances": size, "sent": "new"} for size in shards or ()]
     return {"instances": [item(name, state) for name in names], **({"shards": parts} if parts else {})}
 
 
-def test_the_same_request_is_sent_again_with_the_jobs_it_has_been_told_of() -> None:
+def test_the_same_request_is_sent_again_with_the_jobs_of_the_last_answer_exactly_as_they_came() -> None:
+    jobs = [
+        {"cn-hangzhou/r-a": ["7", "started:1795485600.250", "recorded:running:"]},
+        {"cn-hangzhou/r-a": ["7", "ended:failed", "attempt:2", "8"], "1/cn-beijing/r-b": ["of another account"]},
+        {},
+        {},
+    ]
+
     def reply(_: dict[str, Any], before: int) -> Reply:
-        states = [("running", "7"), ("running", "8"), ("succeeded", "8")][before]
-        return {"instances": [item("r-a", *states)]}
+        state = ("running", "7") if before < 3 else ("succeeded", "8")
+        return {"instances": [item("r-a", *state)], "jobs": jobs[before]}
 
     script = Script(reply)
     assert script.run(["r-a"], reason="release 42", retention_days=30, max_age_minutes=15).is_done
@@ -82,10 +92,39 @@ def test_the_same_request_is_sent_again_with_the_jobs_it_has_been_told_of() -> N
         "retention_days": 30,
         "reason": "release 42",
     }
-    assert [fields for _, fields in script.sent] == [
-        first,
-        first | {"jobs": {"cn-hangzhou/r-a": ["7"]}},
-        first | {"jobs": {"cn-hangzhou/r-a": ["7", "8"]}},
+    assert [fields for _, fields in script.sent] == [first, first | {"jobs": jobs[0]}, first | {"jobs": jobs[1]}, first]
+
+
+def test_jobs_go_along_with_their_instances_where_an_answer_is_cut() -> None:
+    names = [f"r-{number}" for number in range(250)]
+    jobs = {f"cn-hangzhou/{name}": [name] for name in names}
+
+    def reply(fields: dict[str, Any], before: int) -> Reply:
+        return {**report("succeeded" if before else "running", fields.get("instance_ids", names)), "jobs": jobs}
+
+    script = Script(reply)
+    assert script.run([], tags={"app": "shop"}).is_done
+    assert [len(fields["jobs"]) for _, fields in script.sent[1:]] in ([200, 50], [50, 200])
+    for _, fields in script.sent[1:]:
+        assert list(fields["jobs"]) == fields["instance_ids"]
+
+
+def test_while_an_instance_is_watched_the_function_is_asked_to_stay_with_it() -> None:
+    def reply(_: dict[str, Any], before: int) -> Reply:
+        return {"instances": [item("r-a", "running", "7"), watched("r-b") if before < 2 else item("r-b", "running")]}
+
+    script = Script(reply)
+    script.run(["r-a", "r-b"], wait=300)
+    assert [fields.get("wait_seconds") for _, fields in script.sent[:5]] == [None, 75, 75, None, None]
+
+
+def test_the_function_is_not_asked_to_stay_for_longer_than_its_answer_is_waited_for() -> None:
+    script = Script(lambda *_: {"instances": [watched("r-a")]})
+    script.run(["r-a"], wait=60)
+    last = script.sent[0][0] + 60
+    assert len(script.sent) > 5
+    assert [fields.get("wait_seconds", 0) for _, fields in script.sent[1:]] == [
+        max(0, int(last - time - 5)) for time, _ in script.sent[1:]
     ]
 
 
@@ -113,7 +152,9 @@ def test_more_than_200_instances_go_in_batches_and_those_that_are_over_are_not_s
 
 
 @pytest.mark.parametrize(("shards", "polls"), [([200, 50], [200, 50]), ([100, 100, 50], [100, 100, 50])])
-def test_what_the_function_splits_is_asked_for_in_parts_that_it_does_not(shards: list[int], polls: list[int]) -> None:
+def test_what_the_function_splits_is_looked_at_by_name_in_parts_that_it_does_not(
+    shards: list[int], polls: list[int]
+) -> None:
     names = [f"r-{number}" for number in range(250)]
 
     def reply(fields: dict[str, Any], before: int) -> Reply:
@@ -124,6 +165,63 @@ def test_what_the_function_splits_is_asked_for_in_parts_that_it_does_not(shards:
     assert "instance_ids" not in script.sent[0][1]
     assert sorted((len(fields["instance_ids"]) for _, fields in script.sent[1:]), reverse=True) == polls
     assert all("tags" not in fields for _, fields in script.sent[1:])
+    assert [fields.get("dry_run") for _, fields in script.sent] == [None, *[True] * len(polls)]
+    assert {fields["since"] for _, fields in script.sent} == {SINCE}
+
+
+def split(names: list[str], reply: Callable[[int], str]) -> Script:
+    """A script whose function splits the request into two, and answers the looks at it with these states."""
+
+    def answer(fields: dict[str, Any], before: int) -> Reply:
+        if not before:
+            return report("pending", names, [2, 2])
+        assert fields["dry_run"] is True
+        jobs = {key: [f"look-{before}"] for key in fields["instance_ids"]}
+        return {**report(reply((before - 1) // 2), fields["instance_ids"]), "jobs": jobs}
+
+    return Script(answer)
+
+
+NAMES = ["r-a", "r-b", "r-c", "r-d"]
+
+
+def test_of_a_split_request_what_a_look_would_start_has_not_begun() -> None:
+    script = split(NAMES, lambda look: ["planned", "running", "planned", "succeeded"][look])
+    assert script.run(NAMES).counts == {"succeeded": 4}
+    assert script.shown[::2] == [{"pending": 4}, {"pending": 4}, {"running": 4}, {"pending": 4}, {"succeeded": 4}]
+    assert sorted(fields["jobs"]["cn-hangzhou/r-a"] for _, fields in script.sent[3:] if "r-a" in str(fields)) == [
+        ["look-1"],
+        ["look-3"],
+        ["look-5"],
+    ]
+
+
+def test_of_a_split_request_what_has_failed_is_final() -> None:
+    script = split(NAMES, lambda look: ["planned", "failed"][look])
+    assert script.run(NAMES).counts == {"failed": 4}
+    assert len(script.sent) == 5
+
+
+def test_of_a_split_dry_run_what_is_planned_is_final() -> None:
+    assert split(NAMES, lambda _: "planned").run(NAMES, dry_run=True).counts == {"planned": 4}
+
+
+def test_a_split_request_is_looked_at_15_seconds_later_and_not_at_all_where_there_is_less_time() -> None:
+    script = split(NAMES, lambda _: "succeeded")
+    script.run(NAMES, wait=60)
+    assert 15 <= script.sent[1][0] - script.sent[0][0] < 16
+    script = split(NAMES, lambda _: "succeeded")
+    script.run(NAMES, wait=14)
+    assert (len(script.sent), script.report.counts) == (1, {"pending": 4})
+
+
+@pytest.mark.parametrize(("sent", "has_pending"), [("new", False), ("repeat", False), ("failed", True)])
+def test_a_part_that_could_not_be_sent_has_not_begun(sent: str, has_pending: bool) -> None:
+    parts = [{"task_id": "1", "instances": 2, "sent": "new"}, {"task_id": "2", "instances": 1, "sent": sent}]
+    script = Script(lambda *_: {**report("pending", ["r-a", "r-b", "r-c"]), "jobs": {}, "shards": parts})
+    assert script.run(["r-a", "r-b", "r-c"], wait=None).has_pending is has_pending
+    notes = ["the function could not hand over 1 of the instances: its log says why"] if has_pending else []
+    assert script.notes == notes
 
 
 def test_what_has_succeeded_stays_so_whatever_a_later_look_cannot_see() -> None:
@@ -182,4 +280,38 @@ def test_the_merged_report_has_the_form_of_the_functions_own() -> None:
     own = {**item("r-a", "failed", "7"), "adopted": True, "attempts": 2, "progress": 40, "error": error}
     script = Script(lambda *_: {"instances": [own]})
     assert script.run(["r-a"]).as_json(None)["instances"] == [own]
-    assert script.report.jobs == {Target(REGION, "r-a"): ("7",)}
+
+
+def test_where_job_ids_cannot_be_had_the_report_says_so_and_what_was_told_of_them_is_kept() -> None:
+    answers = [
+        [item("r-a", "running", "7"), item("r-b", "running"), item("r-c", "running", "9") | {"attempts": 1}],
+        [item("r-a", "succeeded"), item("r-b", "succeeded"), item("r-c", "succeeded") | {"attempts": 2}],
+    ]
+    script = Script(lambda _, before: {"instances": answers[before]})
+    told = script.run(["r-a", "r-b", "r-c"]).as_json(None)["instances"]
+    assert [(each["job_ids"], each.get("note")) for each in told] == [
+        (["7"], None),
+        ([], "job IDs: not listed by R-KVStore; see backup_started in the log store"),
+        ([], "job IDs: not listed by R-KVStore; see backup_started in the log store"),  # another attempt has others
+    ]
+
+
+def test_an_error_of_the_request_as_a_whole_is_kept() -> None:
+    error = {"code": "IncompleteListing", "message": "2 instances were not listed", "kind": "unknown", "hint": "h"}
+
+    def reply(_: dict[str, Any], before: int) -> Reply:
+        return report("succeeded", ["r-a"]) if before else {**report("running", ["r-a"]), "error": error}
+
+    problem = Script(reply).run([], tags={"app": "shop"}).problem
+    assert problem is not None
+    assert (problem.code, problem.message) == ("IncompleteListing", "2 instances were not listed")
+
+
+def test_a_moment_that_this_machines_clock_has_not_reached_is_left_to_the_function_to_judge() -> None:
+    now = timestamps.parse(SINCE)
+    request = asking.read({"instance_ids": "r-a", "since": "2026-11-24T02:10:00Z"}, REGION, now)
+    assert timestamps.render(request.since) == "2026-11-24T02:10:00Z"
+    with pytest.raises(
+        RefusedError, match="since is 2026-11-24T02:20:00Z, but the function's clock says 2026-11-24T02:0"
+    ):
+        asking.read({"instance_ids": "r-a", "since": "2026-11-24T02:20:00Z"}, REGION, now)

@@ -23,8 +23,9 @@ def modules_of(code: str) -> set[str]:
 
 
 def test_the_function_loads_nothing_of_the_command() -> None:
-    names = (path.stem for path in (PROJECT / "redis_backup").glob("*.py") if not path.stem.startswith("__"))
-    imports = "".join(f"import redis_backup.{name}\n" for name in names)
+    paths = (path.relative_to(PROJECT).with_suffix("") for path in (PROJECT / "redis_backup").rglob("*.py"))
+    names = (".".join(path.parts) for path in paths if "command" not in path.parts and "__" not in path.stem)
+    imports = "".join(f"import {name}\n" for name in names)
     loaded = modules_of(f"{imports}import handler\nhandler.initialize(None)")
     assert {name for name in loaded if name in ("click", "rich") or name.startswith("redis_backup.command")} == set()
 
