@@ -135,10 +135,7 @@ def test_a_slow_machine_takes_no_backup_from_before_the_command(generation: int)
 
 @pytest.mark.parametrize(
     "generation",
-    [
-        3,
-        2,
-    ],
+    [3, 2],
 )
 def test_a_fast_machine_is_not_refused(generation: int) -> None:
     with Pipeline(Instance("r-a", duration=600), generation=generation, speed=1, ahead=600).running() as pipeline:

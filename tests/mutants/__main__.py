@@ -1,0 +1,199 @@
+"""`make mutants`: break the core, one way at a time, and see that a test or a round of chaos tells.
+
+Each mutant is a change of the source in a copy of the tree. First the tests that are named for it run, then rounds of
+chaos until one is broken. A mutant that nothing catches is printed, and ends this with exit code 1.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ROUNDS = 60  # of chaos, at most, for a mutant
+CHAOS = (
+    "import sys\nfrom simulator.chaos.rounds import run_round\n"
+    "for seed in range(int(sys.argv[1])):\n"
+    "    result = run_round(seed)\n"
+    "    if result.violations:\n"
+    "        print(f'seed {seed}: {result.violations[0][:90]}')\n"
+    "        sys.exit(1)\n"
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A change of one place in the core. `tests`: what pytest is to run; nothing for chaos alone."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str = ""
+
+
+DECIDE = "tests/test_decide.py"
+MUTANTS = (
+    Mutant(
+        "no second look, and no watch, after a lost answer",
+        "reconcile/act.py",
+        "            self.lost(work)\n        return error.problem",
+        "            work.has_sent = False\n        return error.problem",
+    ),
+    Mutant(
+        "finished sets are asked for before running tasks",
+        "reconcile/observe.py",
+        "            answer = yield Call(step, lambda: store.backup_tasks(work.instance.instance_id))\n"
+        "            moment, tasks = answer.sent_at, answer.value\n",
+        "            early = yield Call(step, lambda: store.backup_sets(work.instance.instance_id, asked_since))\n"
+        "            answer = yield Call(step, lambda: store.backup_tasks(work.instance.instance_id))\n"
+        "            moment, tasks = early.sent_at, answer.value\n"
+        "            store = type('Early', (), {'backup_sets': lambda *_: early.value, 'cluster_backups': None})()\n",
+        "tests/test_states.py",
+    ),
+    Mutant(
+        "nothing that is known travels",
+        "followups/payload.py",
+        "    return replace(work.known, recorded=None if is_shard else work.recorded).encode()",
+        "    return []",
+        "tests/test_follow.py",
+    ),
+    Mutant("a watch of 2 s", "reconcile/watch.py", "WATCH = timedelta(seconds=63)", "WATCH = timedelta(seconds=2)"),
+    Mutant(
+        "looks of a watch 30 s apart",
+        "reconcile/watch.py",
+        "LOOK_EVERY = timedelta(seconds=8)\nLOOK_WITHIN = timedelta(seconds=12)",
+        "LOOK_EVERY = timedelta(seconds=30)\nLOOK_WITHIN = timedelta(seconds=40)",
+    ),
+    Mutant(
+        "follow-ups start at their first look",
+        "reconcile/watch.py",
+        "    sent = request.follow.sent_at if request.follow else request.since\n",
+        "    sent = began if request.follow else request.since\n",
+    ),
+    Mutant(
+        "a known ID does not count as running",
+        "reconcile/decide.py",
+        "    if unlisted:\n        return Running(None, unlisted, len(failed) + 1)\n",
+        "",
+        DECIDE,
+    ),
+    Mutant(
+        "the listed shards of an adopted backup are taken for all",
+        "reconcile/backups.py",
+        "    if instance.is_cloud_native or ended_at is None:\n        return True\n",
+        "    return True\n",
+        "tests/test_backups.py",
+    ),
+    Mutant(
+        "a task ID depends on what was seen",
+        "followups/payload.py",
+        "        timestamps.render(follow.due),\n        *([",
+        "        timestamps.render(follow.due),\n        [work.known.encode() for work in works],\n        *([",
+        "tests/test_follow.py",
+    ),
+    Mutant("decide without rule 1", "reconcile/decide.py", "    if good:\n", "    if good and False:\n", DECIDE),
+    Mutant(
+        "decide without rule 2", "reconcile/decide.py", "    if under_way:\n", "    if under_way and False:\n", DECIDE
+    ),
+    Mutant(
+        "decide without rule 4",
+        "reconcile/decide.py",
+        "    if len(failed) >= max_attempts:\n",
+        "    if len(failed) >= 99:\n",
+        DECIDE,
+    ),
+    Mutant("decide without rule 5", "reconcile/decide.py", "    if older:\n", "    if older and False:\n", DECIDE),
+    Mutant(
+        "decide without rule 6",
+        "reconcile/decide.py",
+        "    if may_start is MayStart.YES and not is_clear:\n",
+        "    if False:\n",
+        DECIDE,
+    ),
+    Mutant(
+        "decide without rule 7",
+        "reconcile/decide.py",
+        "    return Start(len(failed))\n",
+        "    return Watch(len(failed))\n",
+        DECIDE,
+    ),
+    Mutant(
+        "what is no list is read as none",
+        "alibaba/parsing.py",
+        "        raise Unreadable\n    return value\n",
+        "        return []\n    return value\n",
+        "tests/test_promises.py",
+    ),
+    Mutant(
+        "tags select from the first page alone",
+        "alibaba/rkvstore.py",
+        "            if not listed or (len(found) >= total",
+        "            if operation == 'DescribeInstances' or not listed or (len(found) >= total",
+        "tests/test_follow.py tests/test_promises.py tests/test_errors.py",
+    ),
+    Mutant(
+        "a shard that could not be sent is said to be",
+        "followups/handover.py",
+        "                sent_as = SentAs.FAILED if how.problem else each.sent_as\n",
+        "                sent_as = SentAs.NEW\n",
+        "tests/test_follow.py",
+    ),
+    Mutant(
+        "R-KVStore's clock is not asked",
+        "alibaba/api_clock.py",
+        "        received = self._clock.time()\n",
+        "        return\n",
+        "tests/test_promises.py",
+    ),
+)
+
+
+def caught(mutant: Mutant, tree: Path) -> str:
+    """By what the mutant is caught in this copy of the tree; empty where nothing does."""
+    path = tree / "redis_backup" / mutant.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutant.old) != 1:
+        return "its place is not there any more: mend the list"
+    path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+    try:
+        if mutant.tests:
+            arguments = ["-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", *mutant.tests.split()]
+            done = _python(tree, *arguments)
+            failed = [line for line in done.splitlines() if line.startswith("FAILED")]
+            if failed:
+                return failed[0].partition(" - ")[0].removeprefix("FAILED ")
+        done = _python(tree, "-c", CHAOS, str(ROUNDS))
+        return next((f"chaos, {line}" for line in done.splitlines() if line.startswith("seed")), "")
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+def _python(tree: Path, *arguments: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False).stdout
+
+
+def main() -> int:
+    """Try all mutants, or those whose names contain the argument."""
+    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+    survived = 0
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".venv", ".git", "build", "__pycache__", ".*_cache"))
+        for mutant in (each for each in MUTANTS if wanted in each.name):
+            by = caught(mutant, tree)
+            survived += not by
+            sys.stdout.write(f"{'caught' if by else 'SURVIVED':9}{mutant.name:58}{by}\n")
+            sys.stdout.flush()
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
