@@ -4,8 +4,9 @@
     handler.py, redis_backup/ ──────────► without the pipeline's command ──────────────┴─► compiled ─► folder and zip
 
 The same input gives the same bytes: files come in order, with one date (SOURCE_DATE_EPOCH), and are compiled with one
-hash seed. Nothing is left out that an import could need, since where `redis_backup.lean` steps aside, the SDKs are
-imported as usual. C extensions that serve asynchronous calls alone are left out: each has a fallback in Python.
+hash seed. Nothing is left out that an import could need, since where `redis_backup.alibaba.lazy_sdk` steps aside, the
+SDKs are imported as usual. C extensions that serve asynchronous calls alone are left out: each has a fallback in
+Python.
 """
 
 from __future__ import annotations

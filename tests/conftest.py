@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,9 +18,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
 @pytest.fixture(autouse=True)
-def _as_in_a_fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The function switches logging off; and the SDKs send even calls of 127.0.0.1 through a proxy."""
-    logging.disable(logging.NOTSET)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDKs send even calls of 127.0.0.1 through one."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
 

@@ -1,4 +1,4 @@
-"""The house's rules: data flows one way, one place each for the SDK, the environment and printing."""
+"""The rules of the house: rooms import one way; one place for SDK, environment and printing each; short code."""
 
 from __future__ import annotations
 
@@ -6,92 +6,150 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = {
-    path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "redis_backup").glob("*.py"))
+PACKAGE = ROOT / "redis_backup"
+
+
+def name_of(path: Path) -> str:
+    """`reconcile.decide`; a package is named by its folder."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+TREES = {name_of(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
+# What each room may import, besides its own modules. The command is no part of the function, which knows nothing of it;
+# it makes requests, and reads answers.
+MAY_IMPORT = {
+    "top": set[str](),
+    "request": {"top"},
+    "alibaba": {"top"},
+    "reconcile": {"request", "alibaba", "top"},
+    "followups": {"request", "reconcile", "alibaba", "top"},
+    "reporting": {"request", "reconcile", "top"},
+    "handle": {"request", "reconcile", "followups", "reporting", "alibaba", "top"},
+    "command": {"request", "alibaba", "top"},
+    "__main__": {"command", "top"},
 }
-# In the order of the way that an event takes; each imports only what stands before it.
-ORDER = [
-    "__init__",
-    "errors",
-    "timestamps",
-    "runtime",
-    "settings",
-    "invocation",
-    "event",
-    "fields",
-    "request",
-    "states",
-    "pace",
-    "api_errors",
-    "job",
-    "answers",
-    "lean",
-    "sdk",
-    "kvstore",
-    "function_compute",
-    "records",
-    "ensure",
-    "run",
-    "follow",
-    "report",
-    "function",
-]
+# Of the reconciler, others may know what it works on and when it waits, but not how it works.
+RECONCILER_S_TYPES = {"reconcile.backups", "reconcile.decide", "reconcile.known", "reconcile.watch", "reconcile.work"}
+MAX_LINES, MAX_FUNCTION_LINES, MAX_COMPLEXITY = 400, 50, 10
 
 
-def imported(tree: ast.Module) -> set[str]:
+def room(module: str) -> str:
+    """The folder that a module lies in; `handle` and `__main__` are rooms of their own."""
+    folder, dot, _ = module.partition(".")
+    return folder if dot or folder in MAY_IMPORT else "top"
+
+
+def imported(module: str) -> set[str]:
+    """The modules of this package that a module imports, wherever in it."""
     names = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(TREES[module]):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "redis_backup":
             inside = node.module.partition(".")[2]
-            names |= {inside} if inside else {alias.name for alias in node.names}
-    return names & set(MODULES)
+            names |= {f"{inside}.{alias.name}".strip(".") for alias in node.names} | {inside}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[2] for alias in node.names if alias.name.startswith("redis_backup.")}
+    return names & (set(MODULES) | {"__main__"})
+
+
+MODULES = [module for module in TREES if TREES[module].body and module]  # an `__init__` is empty, or the package's own
+FUNCTION = [module for module in MODULES if room(module) not in ("command", "__main__")]
 
 
 def users(*names: str) -> set[str]:
-    """Modules in which one of these names is imported or looked up."""
+    """Modules of the function in which one of these names is imported or looked up."""
     found = set()
-    for module, tree in MODULES.items():
-        for node in ast.walk(tree):
+    for module in FUNCTION:
+        for node in ast.walk(TREES[module]):
             mentioned = {
                 *(alias.name for alias in getattr(node, "names", ()) if isinstance(alias, ast.alias)),
                 getattr(node, "module", None),
                 getattr(node, "attr", None),
                 getattr(node, "id", None),
+                getattr(node, "arg", None),
             }
             if mentioned & set(names):
                 found.add(module)
     return found
 
 
-def test_imports_run_one_way() -> None:
-    assert set(ORDER) == set(MODULES) - {"__main__"}
-    for position, module in enumerate(ORDER):
-        assert imported(MODULES[module]) <= set(ORDER[:position]), module
+def test_there_are_no_rooms_but_these() -> None:
+    assert {room(module) for module in TREES if module} == set(MAY_IMPORT)
 
 
-def test_one_place_knows_the_environment_one_prints_and_one_switches_logging_off() -> None:
-    assert users("os", "environ") <= {"runtime", "settings", "invocation", "function", "__main__"}
-    assert users("stdout", "stderr") <= {"runtime", "records", "__main__"}
-    assert users("print") == set()
-    assert users("logging") == {"sdk"}
+@pytest.mark.parametrize("name", MAY_IMPORT)
+def test_a_room_imports_what_lies_below_it(name: str) -> None:
+    wrong = [
+        f"{module} imports {other}"
+        for module in MODULES
+        if room(module) == name
+        for other in sorted(imported(module))
+        if room(other) not in MAY_IMPORT[name] | {name}
+    ]
+    assert wrong == []
 
 
-def test_only_the_sdks_modules_know_the_sdk() -> None:
+@pytest.mark.parametrize("name", ["followups", "reporting"])
+def test_other_rooms_know_the_reconciler_s_types_alone(name: str) -> None:
+    wrong = [
+        f"{module} imports {other}"
+        for module in MODULES
+        if room(module) == name
+        for other in sorted(imported(module))
+        if room(other) == "reconcile" and other not in RECONCILER_S_TYPES
+    ]
+    assert wrong == []
+
+
+def test_no_module_imports_its_caller() -> None:
+    try:
+        TopologicalSorter({module: imported(module) for module in MODULES}).prepare()
+    except CycleError as error:
+        pytest.fail(" ─► ".join(reversed(error.args[1])))
+
+
+def test_what_decides_is_pure() -> None:
+    allowed = {"reconcile.backups", "reconcile.known", "reconcile.watch", "alibaba.parsing", "states", "timestamps"}
+    assert imported("reconcile.decide") <= allowed
+    assert users("clock", "time", "sleep", "random", "uniform") & {"reconcile.decide"} == set()
+
+
+def test_one_place_knows_the_environment_one_prints_and_one_silences_logging() -> None:
+    assert users("environ", "getenv") <= {"runtime", "settings", "context", "handle"}
+    assert {module for module in users("os") if "environ" in ast.unparse(TREES[module])} == {"runtime"}
+    assert users("stdout", "stderr") <= {"runtime", "reporting.records"}
+    assert users("print", "input", "open") <= {"alibaba.lazy_sdk"}  # opens the SDK's source
+    assert users("logging") == {"alibaba.sdk"}
+
+
+def test_only_the_room_of_the_sdk_knows_it() -> None:
     named = {
         module
-        for module, tree in MODULES.items()
-        for node in ast.walk(tree)
+        for module in FUNCTION
+        for node in ast.walk(TREES[module])
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
-        and node.value.startswith(("alibabacloud_", "fc2", "Tea"))
-        if " " not in node.value
+        and re.fullmatch(r"(alibabacloud_|fc2|Tea|darabonba)[\w.]*", node.value)
     }
-    assert named <= {"sdk", "lean", "kvstore", "function_compute"}
+    assert named == {"alibaba.sdk", "alibaba.lazy_sdk", "alibaba.rkvstore", "alibaba.function_compute"}
+    assert users("lazy_sdk") <= named
+    plain = {alias.name for module in FUNCTION for alias in _plain_imports(TREES[module])}
+    outside = {name for name in plain if name.partition(".")[0] not in (*sys.stdlib_module_names, "redis_backup")}
+    assert outside == set()  # so that importing the function loads no SDK
+
+
+def _plain_imports(tree: ast.Module) -> Iterator[ast.alias]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from node.names
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield ast.alias(node.module)
 
 
 def test_importing_the_handler_reads_no_environment_and_opens_nothing() -> None:
@@ -111,20 +169,78 @@ def test_importing_the_handler_reads_no_environment_and_opens_nothing() -> None:
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-@pytest.mark.parametrize("module", ["redis_backup", "simulator"])
-def test_modules_are_short_enough_to_read_in_one_sitting(module: str) -> None:
-    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / module).rglob("*.py")}
-    assert {str(path.relative_to(ROOT)): length for path, length in lengths.items() if length > 400} == {}
+@pytest.mark.parametrize("package", ["redis_backup", "simulator"])
+def test_modules_are_short_enough_to_read_in_one_sitting(package: str) -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / package).rglob("*.py")}
+    assert {str(path.relative_to(ROOT)): length for path, length in lengths.items() if length > MAX_LINES} == {}
+
+
+def test_no_function_is_longer_than_a_page() -> None:
+    lengths = {
+        f"{module}.{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        for module, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    }
+    assert {name: length for name, length in lengths.items() if length > MAX_FUNCTION_LINES} == {}
+
+
+def test_no_function_has_too_many_ways_through_it() -> None:
+    limit = f"lint.mccabe.max-complexity={MAX_COMPLEXITY}"
+    command = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "check",
+        "--no-cache",
+        "--select",
+        "C901",
+        "--config",
+        limit,
+        "redis_backup",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("All checks passed!\n", 0), done.stderr
+
+
+TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def picture() -> tuple[set[tuple[str, str]], dict[str, str]]:
+    """The arrows of the picture, from box to box, and the room that each box is drawn in."""
+    arrows, boxes, where = set(), {}, "top"
+    for line in TEXT.partition("```mermaid\n")[2].partition("```")[0].splitlines():
+        if subgraph := re.match(r' +subgraph room_(\w+) \["(\w+)/', line):
+            where = subgraph[1]
+            assert subgraph[1] == subgraph[2]
+        elif line.strip() == "end":
+            where = "top"
+        boxes |= dict.fromkeys(re.findall(r'(\w+)\["(?!\w+/"?)', line) if "subgraph" not in line else (), where)
+        if arrow := re.match(r"^ +([\w& ]+?)(?:\[.*?\])? --> ([\w& ]+)(?:\[.*\])?$", line):
+            sources, targets = ([each.strip() for each in side.split("&")] for side in arrow.groups())
+            arrows |= {(source, target) for source in sources for target in targets}
+    return arrows, boxes
 
 
 def test_the_picture_shows_what_the_code_imports() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    arrows = set()
-    for sources, targets in re.findall(r"^ +([\w& ]+?)(?:\[.*\])? --> ([\w& ]+)$", text, re.MULTILINE):
-        arrows |= {(source.strip(), target.strip()) for source in sources.split("&") for target in targets.split("&")}
+    arrows, _ = picture()
+    by_stem = {module.rpartition(".")[2]: module for module in FUNCTION}
+    assert len(by_stem) == len(FUNCTION)
     assert len(arrows) >= 16
-    for source, target in arrows - {("handler", "function")}:
-        assert target in imported(MODULES[source]), f"{source} --> {target}"
-    named = set(re.findall(r"^ +(\w+)\[\"", text, re.MULTILINE)) | set(re.findall(r"--> (\w+)\[\"", text))
-    below = {"errors", "timestamps", "runtime", "settings", "invocation", "states", "__init__", "__main__"}
-    assert named - {"handler"} == set(MODULES) - below
+    wrong = [
+        f"{source} --> {target}"
+        for source, target in sorted(arrows - {("handler", "handle")})
+        if by_stem.get(target) not in (imported(by_stem[source]) if source in by_stem else ())
+    ]
+    assert wrong == []
+
+
+def test_the_picture_has_a_box_for_each_module_in_its_room() -> None:
+    _, boxes = picture()
+    expected = {module.rpartition(".")[2]: room(module) for module in FUNCTION if room(module) != "top"}
+    assert {name: where for name, where in boxes.items() if name not in ("handler", "handle")} == {
+        name: where for name, where in expected.items() if name != "handle"
+    }
+    top = [module for module in FUNCTION if room(module) == "top"]
+    below = TEXT[TEXT.index("\nBelow them all") :].partition("\n\n")[0]
+    assert [module for module in top if f"`{module}`" not in below] == []

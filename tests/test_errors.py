@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from redis_backup.api_errors import kind_of, problem_of
-from redis_backup.pace import Brake, Deadline, jitter
-from simulator import Fault, SimulatedClock
+from redis_backup.alibaba.api_errors import error_kind, problem_of
+from redis_backup.backoff import Deadline, Throttle, jitter
+from simulator import Fault, Instance, SimulatedClock
 
 ARN = "acs:kvstore:cn-hangzhou:1:instance/r-1"
 
@@ -43,7 +43,7 @@ ARN = "acs:kvstore:cn-hangzhou:1:instance/r-1"
     ],
 )
 def test_an_error_is_classified_by_its_code(code: str, status: int, kind: str) -> None:
-    assert kind_of(code, status) == kind
+    assert error_kind(code, status) == kind
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,11 @@ def test_what_kind_of_failure_it_was_is_told(make_cloud, kind: str, message: str
 @pytest.mark.parametrize(
     ("endpoint", "message"),
     [
-        ("http://127.0.0.1:9", "DescribeInstances: the API refused the connection"),
-        ("http://no-such-host.invalid", "DescribeInstances: the API could not be found: its host name has no address"),
+        ("http://127.0.0.1:9", "DescribeBackupTasks: the API refused the connection"),
+        (
+            "http://no-such-host.invalid",
+            "DescribeBackupTasks: the API could not be found: its host name has no address",
+        ),
     ],
 )
 def test_an_endpoint_that_is_not_there_is_told(make_cloud, endpoint: str, message: str) -> None:
@@ -99,48 +102,107 @@ def test_an_endpoint_that_is_not_there_is_told(make_cloud, endpoint: str, messag
 
 def test_a_bug_in_one_instance_does_not_touch_another(make_cloud) -> None:
     """An answer that no code expects: a number where a list of tasks should be."""
-    cloud = make_cloud()
+    cloud = make_cloud(Instance("r-1"), Instance("r-2"))
     genuine = cloud.kvstore.operations["DescribeBackupTasks"]
+    odd = [{"BackupJobID": {"not": "text"}, "StartTime": 5, "Progress": [1]}, 7]
     cloud.kvstore.operations["DescribeBackupTasks"] = lambda parameters, region: {
         **genuine(parameters, region),
-        "BackupJobs": [{"BackupJobID": {"not": "text"}, "StartTime": 5, "Progress": [1]}, 7],
+        **({"BackupJobs": odd} if parameters["InstanceId"] == "r-1" else {}),
     }
-    state = cloud.invoke({"instance_ids": "r-1"}).result["instances"][0]
-    assert state["state"] in ("pending", "running")
+    states = cloud.invoke({"instance_ids": "r-1 r-2"}).result["instances"]
+    assert [each["state"] for each in states] == ["pending", "running"]
+    assert [len(cloud.kvstore.instance(each).backups) for each in ("r-1", "r-2")] == [0, 1]
 
 
-class TestBrake:
-    def test_a_hint_holds_all_workers_back(self) -> None:
+class TestThrottle:
+    """The pace of an invocation's calls. Seconds are of a clock that only the test moves."""
+
+    @staticmethod
+    def served(clock: SimulatedClock, throttle: Throttle, calls: int, every: float) -> None:
+        for _ in range(calls):
+            throttle.sent()
+            clock.advance(every)
+            throttle.served(every)
+
+    @staticmethod
+    def slot(clock: SimulatedClock, throttle: Throttle) -> float:
+        """Seconds from one call to the next, once the pause after an answer that said "throttled" is over."""
+        clock.advance(throttle.wait())
+        throttle.sent()
+        return throttle.wait()
+
+    def test_calls_go_out_at_once_until_one_is_throttled(self) -> None:
         clock = SimulatedClock(0.0, grace=0)
-        brake, deadline = Brake(clock), Deadline(clock, 100.0)
-        brake.press(7.0)
-        assert brake.wait(deadline)
-        assert 7.0 <= clock.monotonic() <= 9.0
+        throttle = Throttle(clock, 16)
+        for _ in range(1000):
+            assert throttle.wait() == 0
+            throttle.sent()
 
-    def test_it_does_not_wait_beyond_the_deadline(self) -> None:
+    def test_a_hint_holds_all_calls_back(self) -> None:
         clock = SimulatedClock(0.0, grace=0)
-        brake = Brake(clock)
-        brake.press(50.0)
-        assert not brake.wait(Deadline(clock, 10.0))
-        assert clock.monotonic() == 0.0
+        throttle = Throttle(clock, 16)
+        throttle.back_off(0.0, 7.0)
+        assert 7.0 <= throttle.wait() <= 9.0
+        clock.advance(3.0)
+        throttle.back_off(0.0, 1.0)  # an answer that asks for less does not shorten it
+        assert 4.0 <= throttle.wait() <= 6.0
 
-    def test_answers_to_calls_under_way_count_once_and_success_lets_go(self) -> None:
+    def test_without_a_hint_the_pause_leaves_time_for_a_watch_s_next_look(self) -> None:
         clock = SimulatedClock(0.0, grace=0)
-        brake = Brake(clock)
-        for _ in range(20):
-            brake.press(1.0)
-        assert brake.bound() == 1.0
-        for _ in range(3):
-            clock.advance(1.5)
-            brake.press(1.0)
-        assert brake.bound() == 8.0
-        for _ in range(60):
-            brake.ease()
-        assert brake.bound() == 0.5
+        throttle = Throttle(clock, 16)
+        self.served(clock, throttle, 50, 0.2)
+        for _ in range(8):
+            throttle.back_off(clock.monotonic(), None)
+            assert throttle.wait() < 12.0
+            clock.advance(throttle.wait())
 
-    def test_the_bounds_of_waiting_double_up_to_a_cap(self) -> None:
-        class Longest(SimulatedClock):
-            def uniform(self, low: float, high: float) -> float:  # noqa: ARG002
-                return high
+    def test_calls_are_then_paced_a_little_slower_than_they_were_served(self) -> None:
+        clock = SimulatedClock(0.0, grace=0)
+        throttle = Throttle(clock, 16)
+        self.served(clock, throttle, 50, 0.2)
+        throttle.back_off(clock.monotonic(), 0.01)
+        assert throttle.calls_per_second() == pytest.approx(5.0, rel=0.05)
+        assert 0.2 < self.slot(clock, throttle) < 0.25
 
-        assert [jitter(Longest(), attempt) for attempt in range(7)] == [1.0, 2.0, 4.0, 8.0, 16.0, 20.0, 20.0]
+    def test_answers_to_calls_that_were_under_way_count_once(self) -> None:
+        slots = []
+        for answers in (1, 20):
+            clock = SimulatedClock(0.0, grace=0)
+            throttle = Throttle(clock, 16)
+            self.served(clock, throttle, 50, 0.2)
+            sent = clock.monotonic()
+            clock.advance(0.1)
+            for _ in range(answers):
+                throttle.back_off(sent, 0.01)
+            slots.append(self.slot(clock, throttle))
+        assert slots[1] == pytest.approx(slots[0], rel=0.05)
+
+    def test_the_pace_recovers(self) -> None:
+        clock = SimulatedClock(0.0, grace=0)
+        throttle = Throttle(clock, 16)
+        self.served(clock, throttle, 50, 0.2)
+        throttle.back_off(clock.monotonic(), None)
+        before = self.slot(clock, throttle)
+        self.served(clock, throttle, 100, 0.2)
+        assert self.slot(clock, throttle) < 0.9 * before
+
+    def test_unthrottled_as_many_calls_are_served_as_fit_side_by_side(self) -> None:
+        clock = SimulatedClock(0.0, grace=0)
+        throttle = Throttle(clock, 16)
+        for _ in range(100):
+            throttle.served(0.05)
+        assert throttle.calls_per_second() == pytest.approx(320, rel=0.05)
+
+
+def test_the_bounds_of_waiting_double_up_to_a_cap() -> None:
+    class Longest(SimulatedClock):
+        def uniform(self, low: float, high: float) -> float:  # noqa: ARG002
+            return high
+
+    assert [jitter(Longest(), attempt) for attempt in range(7)] == [1.0, 2.0, 4.0, 8.0, 16.0, 20.0, 20.0]
+
+
+def test_no_sleep_outlasts_the_deadline() -> None:
+    clock = SimulatedClock(0.0, grace=0)
+    deadline = Deadline(clock, 10.0)
+    assert [deadline.sleep(10.0), clock.monotonic(), deadline.sleep(9.0), clock.monotonic()] == [False, 0.0, True, 9.0]

@@ -1,4 +1,4 @@
-"""Every sample in events/ goes through the function, on the default fleet, to its end."""
+"""Every sample in events/ goes through the function, on the default fleet, to its end; and batches of events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from simulator import Cloud, Fleet, SimulatedClock
+from simulator import Cloud, Fleet, Instance, SimulatedClock
 
 EVENTS = Path(__file__).resolve().parent.parent / "events"
 STANDARD, SHARDS, CLOUD_NATIVE = "r-bp1zxszhcgatnx01", "r-bp1cluster2shards", "r-bp1cloudnative01"
@@ -24,13 +24,14 @@ def seen(records: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def outcome(cloud: Cloud, event: bytes) -> dict[str, Any]:
-    """What one event came to: the answer to it, and where its instances ended up."""
+    """What one event came to: the answer to it, where its instances ended up, and what was raised, if anything."""
     first = cloud.invoke(event, request_id=REQUEST_ID)
     cloud.platform.drain()
     report = first.records[-1]
     fields = ("trigger", "trigger_id", "since", "reason", "dry_run")
     return {
         "answer": first.error["errorType"] if first.error else first.result.get("statusCode", "report"),
+        "raised": {each.error["errorType"] for each in cloud.platform.invocations if each.error},
         **{name: report[name] for name in fields if name in report},
         "at first": seen(first.records),
         "in the end": seen(cloud.logs.records),
@@ -43,6 +44,7 @@ def expected(
     since: str,
     *instances: str,
     answer: str | int = "report",
+    raised: str | None = None,
     reason: str | None = None,
     dry_run: bool = False,
     at_first: str | dict[str, str] = "started",
@@ -51,6 +53,7 @@ def expected(
     """An `outcome`; a state alone is that of all the instances."""
     return {
         "answer": answer,
+        "raised": {raised} if raised else set(),
         "trigger": trigger,
         "trigger_id": trigger_id,
         "since": since,
@@ -69,6 +72,7 @@ BATCH = expected(
     SHARDS,
     CLOUD_NATIVE,
     reason="release 46 of shop/web,release 47 of shop/api",
+    at_first={STANDARD: "started", SHARDS: "adopted", CLOUD_NATIVE: "started"},  # by the later of the two that name it
 )
 SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {  # the clock at the event's arrival, and the outcome
     "manual.json": (
@@ -93,7 +97,7 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {  # the clock at the event's a
             "timer",
             "nightly@2026-11-24T02:00:00Z",
             "2026-11-24T02:00:00Z",
-            answer="BackupFailed",
+            raised="BackupFailed",  # when it is over, and not while others are followed up
             reason="nightly",
             at_first={
                 STANDARD: "started",
@@ -198,7 +202,14 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {  # the clock at the event's a
     ),
     "console-template.json": (
         "2026-11-24T02:00:00Z",
-        {"answer": "InvalidRequest", "trigger": "manual", "trigger_id": REQUEST_ID, "at first": {}, "in the end": {}},
+        {
+            "answer": "InvalidRequest",
+            "raised": {"InvalidRequest"},
+            "trigger": "manual",
+            "trigger_id": REQUEST_ID,
+            "at first": {},
+            "in the end": {},
+        },
     ),
 }
 
@@ -218,3 +229,137 @@ def test_the_timer_sample_names_the_whole_default_fleet() -> None:
 
 def test_every_file_has_its_test() -> None:
     assert {path.name for path in EVENTS.iterdir()} == set(SAMPLES)
+
+
+AT = "2026-11-24T01:59:5"  # and a second: all are prompt
+
+
+def event(number: int, *instances: str, **data: Any) -> dict[str, Any]:
+    """A CloudEvent of a batch."""
+    return {
+        "id": f"e{number}",
+        "source": "tests",
+        "type": "release",
+        "specversion": "1.0",
+        "time": f"{AT}{number}Z",
+        "data": {"instance_ids": list(instances), **data},
+    }
+
+
+def told(cloud: Cloud, name: str) -> list[dict[str, Any]]:
+    """The records of one name, in the order in which they came, without what differs from run to run."""
+    volatile = ("time", "request_id", "duration_seconds")
+    records = [record for record in cloud.logs.records if record.get("event") == name]
+    return [{key: value for key, value in record.items() if key not in volatile} for record in records]
+
+
+def jobs(cloud: Cloud, instance: str) -> list[str]:
+    """The job IDs of all the backups that an instance has."""
+    return [",".join(backup.job_ids) for backup in cloud.kvstore.instance(instance).backups]
+
+
+BAD = {**event(2), "data": {"instance_ids": "?", "wait_seconds": -1}}
+
+
+def test_a_bad_event_of_a_batch_is_refused_by_itself_and_its_neighbours_get_their_backups(make_cloud) -> None:
+    cloud: Cloud = make_cloud(Instance("r-a"), Instance("r-b"))
+    invocation = cloud.invoke([event(1, "r-a"), BAD, event(3, "r-b")])
+    names = [record["event"] for record in invocation.records if "event" in record]
+    assert sorted(names) == ["backup_started", "backup_started", "event_refused", "report"]
+    [refused] = told(cloud, "event_refused")
+    assert (refused["level"], refused["trigger_id"], refused["error_code"]) == ("ERROR", "e2", "InvalidRequest")
+    assert all(fault in refused["error_message"] for fault in ("instance_ids takes", "wait_seconds takes"))
+    assert invocation.error
+    kind, message = invocation.error["errorType"], invocation.error["errorMessage"]
+    assert (kind, message.count("event 2 of 3 (e2): ")) == ("InvalidRequest", 2)
+    assert "the other events of the batch go on" in message
+    cloud.platform.drain()
+    assert [len(jobs(cloud, each)) for each in ("r-a", "r-b")] == [1, 1]
+    finished = {record["trigger_id"]: record["succeeded"] for record in told(cloud, "request_finished")}
+    assert finished == {"e1": 1, "e3": 1}
+
+
+def test_a_batch_with_a_bad_event_that_is_delivered_again_makes_no_second_backup(make_cloud) -> None:
+    cloud: Cloud = make_cloud(Instance("r-a"), Instance("r-b"))
+    cloud.invoke_async([event(1, "r-a"), BAD, event(3, "r-b")])
+    cloud.platform.drain()
+    assert [invocation.attempt for invocation in cloud.platform.invocations if invocation.error] == [0, 1, 2, 3]
+    assert [len(jobs(cloud, each)) for each in ("r-a", "r-b")] == [1, 1]
+
+
+def test_a_batch_of_which_no_event_is_good_starts_nothing(make_cloud) -> None:
+    cloud: Cloud = make_cloud()
+    invocation = cloud.invoke([BAD, event(1)])
+    assert invocation.error
+    assert invocation.error["errorType"] == "InvalidRequest"
+    assert "Nothing was started. An event that works" in invocation.error["errorMessage"]
+    assert [record["trigger_id"] for record in told(cloud, "event_refused")] == ["e2", "e1"]
+    assert (told(cloud, "report")[0]["ok"], cloud.calls) == (False, [])
+
+
+@pytest.mark.parametrize(
+    ("batch", "raised"),
+    [
+        ([event(1, "r-denied"), BAD], "InvalidRequest"),
+        ([event(1, "r-denied"), event(3, "r-changing")], "BackupFailed"),
+        ([event(1, "r-changing"), BAD], "InvalidRequest"),
+        ([event(1, "r-changing")], "BackupPending"),
+    ],
+)
+def test_a_batch_tells_of_bad_events_first_then_of_failures_then_of_what_is_left(
+    make_cloud, batch: list[dict[str, Any]], raised: str
+) -> None:
+    cloud: Cloud = make_cloud(
+        Instance("r-denied", denied=True),
+        Instance("r-changing", status="Changing"),
+        settings={"BACKUP_FOLLOW_SECONDS": "0"},
+    )
+    invocation = cloud.invoke(batch)
+    assert invocation.error
+    assert invocation.error["errorType"] == raised
+    *_, last = [record["event"] for record in invocation.records if "event" in record]
+    assert last == "report"
+
+
+def test_each_event_of_a_batch_has_a_limit_of_its_own(make_cloud) -> None:
+    cloud: Cloud = make_cloud(
+        *(Instance(f"r-{name}") for name in "abcd"), settings={"BACKUP_MAX_INSTANCES": "2", "BACKUP_SHARD_SIZE": "10"}
+    )
+    invocation = cloud.invoke([event(1, "r-a", "r-b"), event(2, "r-c", "r-d")])
+    assert (invocation.error, invocation.result["counts"]) == (None, {"running": 4})
+    invocation = cloud.invoke([event(1, "r-a", "r-b"), event(2, "r-b", "r-c", "r-d")])
+    assert invocation.error
+    assert "event 2 of 2 (e2): the request names 3 instances: at most 2" in invocation.error["errorMessage"]
+    cloud.platform.drain()
+    assert [len(jobs(cloud, f"r-{name}")) for name in "abcd"] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("shard_size", ["200", "1"])
+def test_an_instance_of_two_events_is_the_stricter_ones_and_adopted_once_for_the_other(
+    make_cloud, shard_size: str
+) -> None:
+    cloud: Cloud = make_cloud(Instance("r-a"), Instance("r-b"), settings={"BACKUP_SHARD_SIZE": shard_size})
+    # The later of the two would do with a backup that is an hour old, and there is one.
+    old = cloud.clock.time() - 1800
+    cloud.kvstore.instance("r-a").add_backup(old, old + 60)
+    cloud.invoke([event(1, "r-a"), event(3, "r-a", "r-b", max_age_minutes=60)])
+    cloud.platform.drain()
+    assert [len(jobs(cloud, each)) for each in ("r-a", "r-b")] == [2, 1]
+    started = {
+        (record["instance_id"], record["trigger_id"], record["since"]) for record in told(cloud, "backup_started")
+    }
+    assert started == {("r-a", "e1", f"{AT}1Z"), ("r-b", "e3", f"{AT}3Z")}
+    [adopted] = told(cloud, "backup_adopted")
+    assert (adopted["instance_id"], adopted["trigger_id"]) == ("r-a", "e1")
+    finished = {
+        record["trigger_id"]: (record["since"], record["instances"]) for record in told(cloud, "request_finished")
+    }
+    assert finished == {"e1": (f"{AT}1Z", 1), "e3": (f"{AT}3Z", 1)}
+
+
+def test_a_cloud_event_with_a_very_long_id_is_followed_to_its_end(make_cloud) -> None:
+    cloud: Cloud = make_cloud(Instance("r-a"))
+    invocation = cloud.invoke({**event(1, "r-a"), "id": "x" * 140_000})
+    assert (invocation.error, len(cloud.platform.queue)) == (None, 1)
+    cloud.platform.drain()
+    assert [record["succeeded"] for record in told(cloud, "request_finished")] == [1]

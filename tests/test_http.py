@@ -70,6 +70,30 @@ def test_another_method_is_405_with_a_hint(make_cloud, method: str) -> None:
 
 def test_tags_that_cannot_be_looked_up_are_502(make_cloud) -> None:
     cloud = make_cloud()
-    cloud.faults.plan("DescribeInstances", [Fault("reset")] * 8)
+    cloud.faults.plan("DescribeInstances", [Fault("reset")] * 16)
     status, answer = post(cloud, {"tags": {"a": "b"}})
     assert (status, answer["error"]["type"]) == (502, "NoAnswer")
+
+
+def test_tags_are_not_said_to_select_none_where_a_list_could_not_be_had(make_cloud) -> None:
+    """The list of type Tair is empty; the one of all types, which would show the instance, gave no answer."""
+    cloud = make_cloud(Instance("r-1", tags={"a": "b"}))
+    cloud.faults.plan("DescribeInstances", [Fault("reset")] * 6)
+    assert post(cloud, {"tags": {"a": "b"}})[0] == 502
+
+
+@pytest.mark.parametrize("is_structured", [True, False])
+def test_a_cloud_event_that_is_posted_is_answered_as_any_http_request(make_cloud, is_structured: bool) -> None:
+    cloud = make_cloud()
+    since = "2026-11-24T01:59:55Z"
+    attributes = {"id": "release-42", "source": "pipeline", "type": "release", "specversion": "1.0", "time": since}
+    data = {"instance_ids": ["r-1"], "release": 42}
+    if is_structured:
+        status, report = post(cloud, {**attributes, "data": data})
+    else:
+        status, report = post(cloud, data, headers={f"Ce-{name.title()}": text for name, text in attributes.items()})
+    assert (status, report["counts"]) == (202, {"running": 1})
+    assert (report["trigger"], report["since"]) == ({"kind": "http", "id": "release-42"}, since)
+    status, answer = post(cloud, {**attributes, "data": {"release": 42}})
+    assert (status, answer["error"]["type"]) == (400, "InvalidRequest")
+    assert "the CloudEvent data names no instance" in answer["error"]["message"]

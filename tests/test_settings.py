@@ -2,11 +2,11 @@ import pytest
 
 from redis_backup.errors import InvalidSetting
 from redis_backup.settings import Settings
-from simulator import Cloud
+from simulator import Cloud, Instance
 
 
 def test_nothing_set_is_the_defaults() -> None:
-    assert Settings.of({}) == Settings()
+    assert Settings.from_environ({}) == Settings()
 
 
 def test_every_variable_is_read_and_an_empty_one_is_unset() -> None:
@@ -22,7 +22,7 @@ def test_every_variable_is_read_and_an_empty_one_is_unset() -> None:
         "BACKUP_ENDPOINT": "r-kvstore-vpc.{region}.aliyuncs.com",
         "BACKUP_FC_ENDPOINT": "http://127.0.0.1:8421/",
     }
-    assert Settings.of(environ) == Settings(
+    assert Settings.from_environ(environ) == Settings(
         concurrency=4,
         retention_days=-1,
         max_attempts=3,
@@ -59,7 +59,46 @@ def test_every_variable_is_read_and_an_empty_one_is_unset() -> None:
 )
 def test_a_bad_value_names_its_variable(name: str, value: str) -> None:
     with pytest.raises(InvalidSetting, match=f"^{name} is .*: it takes .*nothing was started"):
-        Settings.of({name: value})
+        Settings.from_environ({name: value})
+
+
+@pytest.mark.parametrize("name", ["BACKUP_ENDPOINT", "BACKUP_FC_ENDPOINT"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://user:SECRETKEY@host",
+        "https://SECRETKEY@host",
+        "user:SECRETKEY@host:8443",
+        "ftp://user:SECRETKEY@host",
+        "https://host@SECRETKEY:port",
+        f"https://{'long-' * 20}:SECRETKEY@host",
+    ],
+)
+def test_a_password_in_an_endpoint_is_refused_and_not_shown(make_cloud, name: str, value: str) -> None:
+    cloud: Cloud = make_cloud(settings={name: value})
+    invocation = cloud.invoke({"instance_ids": "r-1"})
+    assert invocation.error
+    assert invocation.error["errorMessage"].startswith(f"{name} is ***: it takes a host or URL")
+    assert "SECRETKEY" not in invocation.everything()
+
+
+def test_a_number_too_long_to_be_read_is_refused_like_any_other() -> None:
+    with pytest.raises(InvalidSetting, match=r"BACKUP_MAX_ATTEMPTS is '9{60}': it takes 1 to 10"):
+        Settings.from_environ({"BACKUP_MAX_ATTEMPTS": "9" * 5000})
+
+
+def test_shards_start_their_backups_though_nothing_is_followed_for_long(make_cloud) -> None:
+    """`BACKUP_FOLLOW_HOURS=0` gives up at the first follow-up; a shard is the event's beginning."""
+    cloud: Cloud = make_cloud(
+        *(Instance(f"r-{number}", duration=600) for number in range(4)),
+        settings={"BACKUP_FOLLOW_HOURS": "0", "BACKUP_SHARD_SIZE": "2"},
+    )
+    report = cloud.invoke({"instance_ids": [f"r-{number}" for number in range(4)]}).result
+    assert [shard["sent"] for shard in report["shards"]] == ["new", "new"]
+    cloud.platform.drain()
+    assert [len(cloud.kvstore.instance(f"r-{number}").backups) for number in range(4)] == [1, 1, 1, 1]
+    last = {each["instance_id"]: each for each in cloud.logs.records if "instance_id" in each and "event" in each}
+    assert {each.get("error_code") for each in last.values()} == {"FollowUpExpired"}
 
 
 def test_all_bad_values_are_named_at_once_at_the_first_invocation(make_cloud) -> None:

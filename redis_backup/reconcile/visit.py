@@ -193,7 +193,7 @@ class Visitor:
             why = f"a time-out of {self._timeout:g} s has no room for one; set it to {LEAST_TIMEOUT:g} s or more"
         else:
             why = "for 15 minutes there were not calls or time enough for one; ask for a higher API quota"
-        return f"a backup starts without a watch, so that another delivery may have started one as well: {why}"
+        return f"a backup starts unwatched, so that another delivery may have started one as well: {why}"
 
     def _leave(self, work: Work, outcome: Outcome, then: Next = Next.LOOK_AGAIN) -> None:
         work.next = then

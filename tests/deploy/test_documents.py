@@ -7,7 +7,7 @@ import re
 import pytest
 from deployment import PROJECT, rendered
 
-from redis_backup.request import _FIELDS
+from redis_backup.request.request import FIELDS
 from redis_backup.settings import Settings
 
 REFERENCE = (PROJECT / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ def names(rows: list[list[str]]) -> list[str]:
 
 
 def test_the_reference_has_every_field_of_a_request() -> None:
-    assert names(table("The request")) == list(_FIELDS)
+    assert names(table("The request")) == list(FIELDS)
 
 
 def test_the_reference_has_every_field_of_a_record_with_its_type() -> None:

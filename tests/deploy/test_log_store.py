@@ -419,7 +419,6 @@ def test_a_request_that_failed_is_told_once_by_one_alert() -> None:
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="request_finished is not written yet; take the mark off when it is")
 def test_the_function_s_own_nights_ring_what_they_should() -> None:
     fleet = Fleet([Instance(STANDARD, duration=95), Instance(BROKEN, duration=30, outcomes=("failed",))])
     rings = []

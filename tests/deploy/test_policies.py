@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from deployment import ACCOUNT, FUNCTION, REGION, rendered
 
-from redis_backup import function_compute
-from redis_backup.api_errors import ApiError
-from redis_backup.invocation import Credentials
-from redis_backup.pace import Deadline
+from redis_backup.alibaba import function_compute
+from redis_backup.alibaba.api_errors import ApiError
+from redis_backup.backoff import Deadline
+from redis_backup.context import Credentials
 from simulator import Cloud, Fleet, FunctionConfig, Instance
 from simulator.ram import is_allowed
 
@@ -103,9 +103,10 @@ def test_the_answer_names_the_action_that_a_policy_lacks(action: str) -> None:
 
 def test_a_narrower_pattern_covers_its_instances_alone() -> None:
     cloud = run(rendered("role-policy.json", instancePattern="r-bp1s*"))
-    assert denied(cloud) == {
+    # (What an instance is, DescribeInstanceAttribute, only helps to know: the first call that decides is refused.)
+    assert denied(cloud) - {("kvstore:DescribeInstanceAttribute", instance_arn(UNLISTED))} == {
         ("kvstore:DescribeClusterBackupList", instance_arn(CLOUD_NATIVE)),
-        ("kvstore:DescribeInstanceAttribute", instance_arn(UNLISTED)),
+        ("kvstore:DescribeBackupTasks", instance_arn(UNLISTED)),
     }
     assert [bool(cloud.kvstore.instance(each).backups) for each in (STANDARD, SHARDS, CLOUD_NATIVE)] == [
         True,

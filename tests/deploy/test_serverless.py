@@ -17,13 +17,14 @@ import pytest
 import yaml
 from deployment import PROJECT, properties, rendered, serverless
 
-from redis_backup.event import TriggerKind, read_events
-from redis_backup.invocation import Credentials, Invocation
-from redis_backup.request import Request, read_requests
+from redis_backup.context import Context, Credentials
+from redis_backup.followups.payload import read_follow
+from redis_backup.request.events import TriggerKind, read_events
+from redis_backup.request.request import Request, read_request
 from redis_backup.settings import Settings
 
 NOW = datetime(2026, 11, 24, 2, 0, 1, tzinfo=timezone.utc)
-INVOCATION = Invocation(
+CONTEXT = Context(
     "1-6b04efa0-127fbe39",
     "cn-hangzhou",
     "1234567890123456",
@@ -49,9 +50,9 @@ def timer_request(trigger: Mapping[str, Any]) -> Request:
         "triggerName": trigger["triggerName"],
         "payload": trigger["triggerConfig"]["payload"],
     }
-    settings = Settings.of(properties()["environmentVariables"])
-    (request,) = read_requests(read_events(json.dumps(event), "request"), INVOCATION, settings, NOW)
-    return request
+    settings = Settings.from_environ(properties()["environmentVariables"])
+    (read,) = read_events(json.dumps(event), "request")
+    return read_request(read, CONTEXT, settings, NOW, read_follow)
 
 
 def test_edition_and_component() -> None:
@@ -95,7 +96,7 @@ def test_lines_that_are_json_stay_apart_in_the_log_store() -> None:
 
 def test_follow_ups_are_one_chain_that_outlives_no_event() -> None:
     props = properties()
-    settings = Settings.of(props["environmentVariables"])
+    settings = Settings.from_environ(props["environmentVariables"])
     assert props["asyncInvokeConfig"] == {
         "asyncTask": True,
         "maxAsyncRetryAttempts": 3,
@@ -109,11 +110,11 @@ def test_the_environment_is_what_the_settings_read() -> None:
     known = set(re.findall(r'"(BACKUP_[A-Z_]+)"', (PROJECT / "redis_backup" / "settings.py").read_text()))
     assert set(environment) <= known
     assert all(isinstance(value, str) for value in environment.values())
-    assert Settings.of(environment) == Settings(allow=("cn-hangzhou/r-*",))
+    assert Settings.from_environ(environment) == Settings(allow=("cn-hangzhou/r-*",))
 
 
 def test_the_function_and_its_role_are_narrowed_alike() -> None:
-    (pattern,) = Settings.of(properties()["environmentVariables"]).allow
+    (pattern,) = Settings.from_environ(properties()["environmentVariables"]).allow
     region, _, instances = pattern.partition("/")
     assert rendered("role-policy.json")["Statement"][0]["Resource"] == (
         f"acs:kvstore:{region}:1234567890123456:instance/{instances}"
@@ -149,7 +150,7 @@ def test_a_timer_s_payload_is_a_request() -> None:
     assert all(request.kind is TriggerKind.TIMER for request in requests.values())
     told = {
         name: (
-            sorted(target.key for target in request.targets) or dict(request.tags),
+            sorted(target.key for target in request.instances) or dict(request.tags),
             request.retention_days,
             request.max_age,
             request.dry_run,

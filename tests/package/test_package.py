@@ -71,9 +71,10 @@ def test_the_package_is_small_and_holds_what_is_needed_alone(folder: Path) -> No
     with zipfile.ZipFile(archive) as opened:
         names = opened.namelist()
     assert names == sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    sources = {f"redis_backup/{path.name}" for path in (PROJECT / "redis_backup").glob("*.py")}
+    sources = {path.relative_to(PROJECT).as_posix() for path in (PROJECT / "redis_backup").rglob("*.py")}
     own = {name for name in names if name.startswith("redis_backup/") and name.endswith(".py")}
-    assert own == sources - {"redis_backup/__main__.py"}
+    command = {"redis_backup/__main__.py", *(name for name in sources if name.startswith("redis_backup/command/"))}
+    assert own == sources - command
     top = {name.partition("/")[0] for name in names}
     assert not top & {"tests", "simulator", "click", "rich", "bin", "pip", "setuptools"}
     assert {"aiohttp", "async_timeout", "cryptography", "fc2", "handler.py"} <= top
@@ -107,14 +108,14 @@ print(json.dumps([report["counts"], elsewhere, handler.__file__]), file=out)
 
 
 def test_the_sdks_can_be_imported_as_usual_from_the_package_alone(folder: Path) -> None:
-    """Where the lean way of importing steps aside, nothing is missing; asynchronous calls work without C extensions."""
+    """Where the lazy way of importing steps aside, nothing is missing; asynchronous calls work without C extensions."""
     script = """
 import asyncio
 from alibabacloud_r_kvstore20150101 import models
 from alibabacloud_r_kvstore20150101.client import Client
 import alibabacloud_credentials.client, fc2
-from redis_backup import sdk
-from redis_backup.invocation import Credentials
+from redis_backup.alibaba import sdk
+from redis_backup.context import Credentials
 import os
 keys = [os.environ["ALIBABA_CLOUD_ACCESS_KEY_ID"], os.environ["ALIBABA_CLOUD_ACCESS_KEY_SECRET"], ""]
 client = Client(sdk.config(Credentials(*keys), "cn-hangzhou", os.environ["BACKUP_ENDPOINT"], 4))
