@@ -62,7 +62,7 @@ class Story:
 
     @cached_property
     def last_delivery(self) -> tuple[float, float]:
-        """When the last of the event's own deliveries that was not killed began and ended; -inf where all were."""
+        """When the last of the event's own deliveries that was not killed began and ended."""
         lived = [each for each in self.invocations if each.request_id in self.sent and not each.killed]
         last = max(lived, key=lambda each: each.started + each.duration, default=None)
         return (last.started, last.started + last.duration) if last else (-math.inf, -math.inf)
@@ -115,7 +115,7 @@ class InstanceStory:
 
     @property
     def perhaps_good(self) -> list[Backup]:
-        """Every backup that may be taken for one that satisfies it."""
+        """Every one that may be taken to satisfy it."""
         return [b for b in self.state.backups if is_good(b) and b.start >= self.earliest - NEAR]
 
     def listed(self, backup: Backup) -> float:
@@ -179,6 +179,7 @@ class InstanceStory:
 
 
 def is_good(backup: Backup) -> bool:
+    """Whether it succeeds, and is listed in the end."""
     return backup.succeeded and not backup.vanishes
 
 
