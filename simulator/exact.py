@@ -27,20 +27,29 @@ class _Sleeper:
     wake: float
     number: int
     strand: Strand = field(compare=False)
+    in_call: bool = field(compare=False)
     awake: threading.Event = field(compare=False, default_factory=threading.Event)
 
 
 class Strand:
-    """One invocation's clock. It sleeps only while none of its calls is open."""
+    """One invocation's clock. It sleeps only while none of its calls is open.
+
+    What it shows moves when a sleep or a call has ended, and not before: a thread that waits for an answer in real
+    time, and looks at the clock meanwhile, would see by chance how far others have come.
+    """
 
     def __init__(self, clock: ExactClock) -> None:
-        self.time = clock.time
-        self.monotonic = clock.time
         self.uniform = clock.uniform
+        self._shown = clock.time()
         self.calls = 0  # that the cloud is working on
         self.asleep = 0  # of those
         self.ended = False
         self._clock = clock
+
+    def time(self) -> float:
+        return self._shown
+
+    monotonic = time
 
     @property
     def abandoned(self) -> bool:
@@ -50,6 +59,7 @@ class Strand:
     def sleep(self, seconds: float) -> None:
         """Give the turn away until that much time has passed."""
         self._clock.sleep_in_turn(self, seconds, in_call=False)
+        self._shown = self._clock.time()
 
     @contextmanager
     def call(self) -> Iterator[Serving]:
@@ -61,6 +71,7 @@ class Strand:
         finally:
             with self._clock.moved:
                 self.calls -= 1
+                self._shown = self._clock.time()
 
 
 class Serving:
@@ -146,7 +157,7 @@ class ExactClock(SimulatedClock):
             if strand.ended or self.abandoned:
                 return
             self._looks += 1
-            sleeper = _Sleeper(self._now + seconds, next(self._numbers), strand)
+            sleeper = _Sleeper(self._now + seconds, next(self._numbers), strand, in_call)
             strand.asleep += in_call
             if self._turn is strand and (not in_call or strand.asleep >= strand.calls):
                 if self._is_first(sleeper.wake):
@@ -157,8 +168,6 @@ class ExactClock(SimulatedClock):
                 self.moved.notify_all()
             heapq.heappush(self._sleeping, sleeper)
         sleeper.awake.wait()
-        with self.moved:
-            strand.asleep -= in_call
 
     def _is_first(self, wake: float) -> bool:
         due = self._horizon() if self._horizon else None
@@ -169,6 +178,7 @@ class ExactClock(SimulatedClock):
             sleeper = heapq.heappop(self._sleeping)
             self._now = max(self._now, sleeper.wake)
             self._turn = sleeper.strand
+            sleeper.strand.asleep -= sleeper.in_call
             sleeper.awake.set()
 
     def _await_turn(self) -> None:

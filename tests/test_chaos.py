@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from simulator import Behaviour, Cloud, Fault, Faults, Fleet, FunctionConfig, Instance, SimulatedClock
-from simulator.chaos import SECRETS, Plan, cost_of_following, draw, run_plan, run_round
-from simulator.chaos.fleets import Quota, run_fleet
+from simulator.chaos import SECRETS, Plan, cost_of_following, draw, rounds, run_plan, run_round
+from simulator.chaos.fleets import MOST_CALLS, Quota, run_fleet
 from simulator.chaos.plan import TRIGGERS
 from simulator.faults import KINDS, ODD_ANSWERS, REDIRECTS
+from simulator.server import Request
 
 STRICT = [seed for seed in range(20) if not draw(seed).beyond]
 
@@ -27,8 +28,9 @@ def test_a_round_of_chaos_breaks_nothing(seed: int) -> None:
 
 
 def test_a_round_replays_exactly() -> None:
-    seed = next(seed for seed in range(100) if len(draw(seed).deliveries) > 2 and draw(seed).faults["rate"])
-    first, second = run_round(seed), run_round(seed)
+    plans = (draw(seed, instances=3) for seed in range(100))
+    plan = next(plan for plan in plans if len(plan.deliveries) > 2 and plan.faults["rate"] and plan.faults["kill_rate"])
+    first, second = run_plan(plan), run_plan(plan)
     assert (first.counts, first.violations) == (second.counts, second.violations)
 
 
@@ -37,11 +39,15 @@ def test_following_costs_a_fiftieth_of_waiting_at_most() -> None:
     assert following < waiting / 50
 
 
-@pytest.mark.parametrize(
-    "quota", [Quota(60, 6), Quota(600, 6), Quota(1000, 25), Quota(400, 40, shard_size=40)], ids=lambda q: q.instances
-)
+@pytest.mark.parametrize("quota", [Quota(60, 6), Quota(600, 6), Quota(1000, 25)], ids=lambda quota: quota.instances)
 def test_a_fleet_under_a_quota_is_started_whole_and_in_time(quota: Quota) -> None:
     assert run_fleet(quota).violations == []
+
+
+def test_shards_share_a_quota() -> None:
+    outcome = run_fleet(Quota(400, 40, shard_size=40))
+    assert (outcome.started, outcome.twice, outcome.invocations) == (400, 0, 11)
+    assert outcome.calls <= MOST_CALLS
 
 
 def test_plans_reach_all_that_can_go_wrong() -> None:
@@ -134,12 +140,21 @@ def _creating(times: int, say: str = "") -> Any:
         (0, {"deliveries": (1.0,)}, "", {"lost", "request_finished"}),
         (3, {"instances": (Instance("r-0", duration=20.0, outcomes=("failed",)),)}, "", {"attempts", "lost"}),
         (1, {"dry_run": True}, "", {"dry run"}),
-        (1, {"faults": {"rate": 1.0, "kinds": ("redirect-307",)}}, "", {"redirect", "lost"}),
     ],
 )
 def test_chaos_sees_what_a_function_does_wrong(times: int, changes: Any, say: str, expected: set[str]) -> None:
     """Held against functions that break one promise or another, a round says which."""
     assert expected <= run_plan(_calm(**changes), _creating(times, say)).kinds
+
+
+def test_chaos_sees_a_redirect_that_was_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Elsewhere(Cloud):
+        def __enter__(self) -> Cloud:
+            self.elsewhere.append(Request("GET", "/", {}, {}, b""))
+            return super().__enter__()
+
+    monkeypatch.setattr(rounds, "Cloud", Elsewhere)
+    assert "redirect" in run_plan(_calm(), _creating(1)).kinds
 
 
 def test_chaos_counts_apart_what_is_beyond_the_promise() -> None:

@@ -30,7 +30,7 @@ class Quota:
 
     instances: int
     calls_a_second: float
-    shard_size: int = 10_000
+    shard_size: int = 1000
     timeout: float = TIMEOUT
 
     @property

@@ -62,7 +62,7 @@ class Story:
 
     @cached_property
     def last_delivery(self) -> tuple[float, float]:
-        """When the last of the event's own deliveries that was not killed began and ended; -inf where all were."""
+        """When the last of the event's own deliveries that was not killed began and ended."""
         lived = [each for each in self.invocations if each.request_id in self.sent and not each.killed]
         last = max(lived, key=lambda each: each.started + each.duration, default=None)
         return (last.started, last.started + last.duration) if last else (-math.inf, -math.inf)
@@ -115,7 +115,7 @@ class InstanceStory:
 
     @property
     def perhaps_good(self) -> list[Backup]:
-        """Every backup that may be taken for one that satisfies it."""
+        """Every one that may be taken to satisfy it."""
         return [b for b in self.state.backups if is_good(b) and b.start >= self.earliest - NEAR]
 
     def listed(self, backup: Backup) -> float:
@@ -140,8 +140,8 @@ class InstanceStory:
         times: dict[str, list[float]] = {}
         for call in self.story.calls.get(self.id, []):
             invocation = self.story.of_key.get(call.access_key_id)
-            sent = call.operation == "CreateBackup" and invocation and call.time <= until
-            if sent and self.story.prompt_since(invocation):
+            sent = call.operation == "CreateBackup" and call.time <= until
+            if sent and invocation and self.story.prompt_since(invocation):
                 times.setdefault(call.access_key_id, []).append(call.time)
         every = [moment for moments in times.values() for moment in moments]
         return len(times) > 1 and max(every) - min(every) > SHORTEST - 1
@@ -170,8 +170,8 @@ class InstanceStory:
         for each in self.story.invocations:
             if each.started + each.duration < since:
                 continue
-            told = each.error is not None and not each.killed
-            if told and (self.id in each.error["errorMessage"] or self.story.plan.tags):
+            told = "" if each.error is None or each.killed else each.error["errorMessage"]
+            if told and (self.id in told or self.story.plan.tags):
                 return True
             if not each.asynchronous and not each.failed and self.id in each.body.decode(errors="replace"):
                 return True  # a caller who waited for the answer has it
@@ -179,18 +179,15 @@ class InstanceStory:
 
 
 def is_good(backup: Backup) -> bool:
+    """Whether it succeeds, and is listed in the end."""
     return backup.succeeded and not backup.vanishes
 
 
 def _follow(invocation: Invocation) -> dict[str, Any]:
     if b'"follow"' not in invocation.event:
         return {}
-    try:
-        event = json.loads(invocation.event)
-    except ValueError:
-        return {}
-    follow = event.get("follow") if isinstance(event, dict) else None
-    return follow if isinstance(follow, dict) else {}
+    event = json.loads(invocation.event)
+    return dict(event.get("follow") or {}) if isinstance(event, dict) else {}
 
 
 def _parse(text: str) -> float:

@@ -119,7 +119,7 @@ def _show_broken(
     for result in broken:
         console.print(f"[red]seed {result.seed}[/]{' (beyond)' if result.beyond else ''}")
         for violation in result.violations[:SHOWN]:
-            console.print(f"  {violation}", markup=False)
+            console.print(f"  {violation}", markup=False, soft_wrap=True)
         if len(result.violations) > SHOWN:
             console.print(f"  … and {len(result.violations) - SHOWN} more")
     for beyond, counter in kinds.items():

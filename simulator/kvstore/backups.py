@@ -108,15 +108,15 @@ class InstanceState:
         """What DescribeInstances shows."""
         return self._status_at(self._clock.time())
 
+    @status.setter
+    def status(self, value: str) -> None:
+        self._status = value
+
     @property
     def denied(self) -> bool:
         """Whether the role's policy leaves the instance out."""
         until = self.config.denied_until
         return self.config.denied and (until is None or self._clock.time() < self._created + until)
-
-    @status.setter
-    def status(self, value: str) -> None:
-        self._status = value
 
     def create_backup(self, retention_days: int, wrong_state_code: str = "IncorrectDBInstanceState") -> Backup:
         """Start a manual backup. Raise ApiError when the status, a running one or the daily limit forbids it."""
