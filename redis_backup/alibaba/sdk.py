@@ -30,8 +30,8 @@ READ_TIMEOUT = 10.0
 LEAST_TIME = 0.2  # seconds; a call is not begun with less
 # The loggers of the libraries, by the first part of their names, and the folders of those that log on the root logger.
 _LOGGERS = (
-    *("Tea", "aiohttp", "alibabacloud-tea", "alibabacloud_credentials", "apscheduler", "asyncio", "darabonba-core"),
-    *("fc2", "requests", "urllib3", "websocket"),
+    *("Tea", "aiohttp", "alibabacloud-tea", "alibabacloud_credentials", "apscheduler", "asyncio", "credentials"),
+    *("darabonba-core", "fc2", "requests", "urllib3", "websocket"),
 )
 _ON_ROOT = ("fc2", "Tea", "darabonba", "alibabacloud_credentials", "alibabacloud_tea_openapi", "websocket")
 

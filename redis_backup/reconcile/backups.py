@@ -43,7 +43,7 @@ class Backup:
     size: int | None = None
 
     @property
-    def runs(self) -> bool:
+    def is_under_way(self) -> bool:
         """Whether it goes on, or what is not listed of it may."""
         return self.status is JobStatus.RUNNING or not self.is_complete
 
@@ -88,9 +88,9 @@ def resolve(
     for group in [group for group, owner in zip(groups, owners, strict=True) if owner is None]:
         backup = _backup(group, instance, now)
         backups.append(backup)
-        counts = (backup.runs and backup.began_since(earliest)) or is_failed_attempt(backup, since)
+        counts = (backup.is_under_way and backup.began_since(earliest)) or is_failed_attempt(backup, since)
         if counts and (backup.job_ids or backup.cluster_backup_id):
-            ended = None if backup.runs else backup.status
+            ended = None if backup.is_under_way else backup.status
             attempts.append(Attempt(backup.job_ids, backup.cluster_backup_id, is_adopted=True, ended=ended))
     attempts.sort(key=lambda attempt: attempt.ended is None)  # what runs is the last
     backups.sort(key=lambda backup: backup.started_at or _NEVER)
@@ -99,7 +99,7 @@ def resolve(
 
 def is_failed_attempt(backup: Backup, since: datetime) -> bool:
     """Whether it counts as one of the request's attempts that failed."""
-    failed = backup.status is JobStatus.FAILED and not backup.runs
+    failed = backup.status is JobStatus.FAILED and not backup.is_under_way
     return failed and backup.is_manual and backup.began_since(since)
 
 
@@ -125,7 +125,7 @@ def _known_backups(
     if last.status is JobStatus.FAILED and not last.is_manual:
         return backups, None  # an automatic one that was adopted
     job_ids = tuple(dict.fromkeys((*attempt.job_ids, *last.job_ids)))
-    ended = None if attempt.missing_since or any(backup.runs for backup in backups) else last.status
+    ended = None if attempt.missing_since or any(backup.is_under_way for backup in backups) else last.status
     return backups, replace(attempt, job_ids=job_ids, cluster_backup_id=last.cluster_backup_id, ended=ended)
 
 

@@ -1,4 +1,9 @@
-"""What is to be done about one instance: a pure function, read as its rules. The first that matches wins."""
+"""What is to be done about one instance: a pure function, read as its rules. The first that matches wins.
+
+A *request* asks that the instance has a backup that began at `earliest` or later. Its event can be *delivered* several
+times, and each delivery may have started a backup. An *attempt* is a backup that was started for the request; what
+others started counts as one that satisfies, or is in the way, or does not matter.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +19,16 @@ from redis_backup.reconcile.watch import SEND_WITHIN
 
 
 class MayStart(Enum):
-    """Whether a backup may be started. It matters only where nothing satisfies and nothing runs."""
+    """On what condition a backup may be started, where rules 1 to 5 leave it open."""
 
-    YES = "yes"  # soon after a clear moment
-    UNWATCHED = "unwatched"  # without one: a watch is not possible, and one backup too many is better than none
-    NO = "no"  # a dry run, or follow-ups that have ended: what would be started is only named
+    WHEN_CLEAR = "when clear"  # soon after a clear moment: the rule
+    UNWATCHED = "unwatched"  # at once: a watch is not possible, and one backup too many is better than none
+    NEVER = "never"  # a dry run, or an event that was followed for long enough: what would be done is only named
 
 
 @dataclass(frozen=True)
 class Satisfied:
-    """There is a backup that satisfies the request."""
+    """There is a backup that satisfies the request. `attempts`: how many were started for it, this one included."""
 
     backup: Backup
     attempts: int
@@ -31,7 +36,7 @@ class Satisfied:
 
 @dataclass(frozen=True)
 class Running:
-    """One that will satisfy it is on its way; `backup` is None where no list shows it, `known` tells what it is."""
+    """One that will satisfy it is on its way: as listed (`backup`), or known and in no list (`known`)."""
 
     backup: Backup | None
     known: Attempt | None
@@ -40,30 +45,30 @@ class Running:
 
 @dataclass(frozen=True)
 class GaveUp:
-    """As many backups as allowed have failed."""
+    """As many attempts as allowed have failed."""
 
     failed: tuple[Backup, ...]
 
 
 @dataclass(frozen=True)
 class Busy:
-    """A backup that began before the request still runs; R-KVStore takes one at a time."""
+    """A backup that began too early to satisfy the request still runs."""
 
     backup: Backup
 
 
 @dataclass(frozen=True)
 class Watch:
-    """Something may be hidden: look until it cannot be."""
+    """Something may be hidden: look until nothing can be. `failed`: how many attempts have failed so far."""
 
-    attempts: int
+    failed: int
 
 
 @dataclass(frozen=True)
 class Start:
-    """Start a backup, after so many of the request's own that failed."""
+    """A backup is to be started (with `MayStart.NEVER`: would be). `failed`: how many attempts have failed so far."""
 
-    attempts: int
+    failed: int
 
 
 Decision = Satisfied | Running | GaveUp | Busy | Watch | Start
@@ -80,36 +85,43 @@ def decide(
     may_start: MayStart,
     now: datetime,
 ) -> Decision:
-    """Given all backups of an instance, decide.
+    """Given all backups of an instance, the earliest first, and what the request knows of its own, decide.
 
-    `since` and `earliest` (since less the accepted age) are by R-KVStore's clock, as the backups are; `clear_moment`
-    (when it was last certain that no backup of the request was hidden) and `now` by the function's own.
+    `since`: when the event happened; `earliest`: since less the accepted age. Both are by R-KVStore's clock, as the
+    backups are, and inclusive. `clear_moment`: when it was last certain that no attempt was hidden, None for never; it
+    and `now` are by this invocation's clock.
     """
     failed = tuple(backup for backup in backups if is_failed_attempt(backup, since))
     accepted = [backup for backup in backups if backup.began_since(earliest)]
     good = [backup for backup in accepted if backup.status is JobStatus.SUCCEEDED and backup.is_complete]
-    under_way = [backup for backup in accepted if backup.runs]
-    unlisted = known.current if known.current and known.current.missing_since else None
-    older = [backup for backup in backups if backup.runs and backup not in under_way]
+    under_way = [backup for backup in accepted if backup.is_under_way]
+    too_early = [backup for backup in backups if backup.is_under_way and backup not in under_way]
+    current = known.current
     is_clear = clear_moment is not None and now - clear_moment <= SEND_WITHIN
 
     # 1. What is asked for is there.
     if good:
-        return Satisfied(good[0], len(failed) + good[0].began_since(since))
-    # 2. It is on its way; or not all of its shards are listed yet.
+        return Satisfied(good[0], _attempts(failed, good[0], since))
+    # 2. It is on its way: it runs, or not all of its shards are listed yet.
     if under_way:
-        return Running(under_way[0], known.current, len(failed) + under_way[0].began_since(since))
-    # 3. It was started, and a list can lag behind: between the end of its task and its entry a job is nowhere.
-    if unlisted:
-        return Running(None, unlisted, len(failed) + 1)
+        return Running(under_way[0], current, _attempts(failed, under_way[0], since))
+    # 3. It was started, and no list shows it: between the end of its task and its entry a job is nowhere. (After ten
+    #    minutes it is no longer current, but a failed attempt.)
+    if current and current.missing_since:
+        return Running(None, current, len(failed) + 1)
     # 4. Trying again has not helped.
     if len(failed) >= max_attempts:
         return GaveUp(failed)
-    # 5. R-KVStore takes one backup at a time, and this one began too early to satisfy.
-    if older:
-        return Busy(older[0])
-    # 6. Another delivery of the event may have started one that no list shows now.
-    if may_start is MayStart.YES and not is_clear:
+    # 5. R-KVStore takes one backup at a time.
+    if too_early:
+        return Busy(too_early[0])
+    # 6. What another delivery has started may be where no list shows it: only a clear moment excludes that.
+    if may_start is MayStart.WHEN_CLEAR and not is_clear:
         return Watch(len(failed))
-    # 7. There is none, and none can be hidden.
+    # 7. There is none, and none can be hidden; or whoever asks has said that this does not matter.
     return Start(len(failed))
+
+
+def _attempts(failed: Sequence[Backup], backup: Backup, since: datetime) -> int:
+    """How many backups were started for the request; one that began before the event is somebody else's."""
+    return len(failed) + (1 if backup.began_since(since) else 0)

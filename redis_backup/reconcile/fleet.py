@@ -265,7 +265,7 @@ class Fleet:
     def _may_need_watch(self, work: Work) -> bool:
         """Whether a look that shows nothing would begin a watch. (It starts a backup where it is a clear moment.)"""
         may_start = self._visitor.may_start(work)
-        return may_start is MayStart.YES and work.known.current is None and not self._visitor.is_prompt(work)
+        return may_start is MayStart.WHEN_CLEAR and work.known.current is None and not self._visitor.is_prompt(work)
 
     def _has_time_for_a_watch(self, work: Work) -> bool:
         now = self._clock.monotonic()

@@ -49,12 +49,12 @@ class Visitor:
         """Whether a backup may be started, and whether without a watch."""
         known, follow = work.known, work.request.follow
         if work.request.dry_run or self.is_expired(work):
-            return MayStart.NO
+            return MayStart.NEVER
         if self._timeout < LEAST_TIMEOUT:
             waited = known.unanswered_at is None or (follow and self._now() - known.unanswered_at >= AFTER_UNKNOWN)
-            return MayStart.UNWATCHED if waited else MayStart.YES
+            return MayStart.UNWATCHED if waited else MayStart.WHEN_CLEAR
         is_starved = known.is_starved and not work.has_sent and follow and self._now() - follow.first >= STARVED
-        return MayStart.UNWATCHED if is_starved else MayStart.YES
+        return MayStart.UNWATCHED if is_starved else MayStart.WHEN_CLEAR
 
     def describe(self, works: Sequence[Work]) -> Steps[None]:
         """Learn in bulk what instances of one region are. That helps, and may fail: then each is asked by itself."""
@@ -74,18 +74,18 @@ class Visitor:
                 work.watch.look(seen)
                 return
             decision, clear_moment = self._decide(work, seen)
-            if not isinstance(decision, Start) or self.may_start(work) is MayStart.NO or _is_busy(answered):
+            if not isinstance(decision, Start) or self.may_start(work) is MayStart.NEVER or _is_busy(answered):
                 break
             if clear_moment is None:
                 self._journal.warn(self._why_unwatched(), work)
             try:
-                answered = yield from self._actor.start(work, decision.attempts, clear_moment)
+                answered = yield from self._actor.start(work, decision.failed, clear_moment)
             except NoLongerClearError:
                 continue
             if answered is None:
                 work.next = Next.LOOK_AGAIN
                 return
-            if self._is_refused(work, answered, decision.attempts):
+            if self._is_refused(work, answered, decision.failed):
                 return
         if isinstance(decision, (Satisfied, Running)):
             decision = yield from self._with_job_ids(work, decision)
@@ -157,8 +157,8 @@ class Visitor:
                 self._finish(work, _gave_up(failed, self._settings.max_attempts))
             case Busy():
                 self._leave(work, Outcome(State.PENDING, error=answered or _busy()))
-            case Watch(attempts) | Start(attempts):
-                self._not_started(work, attempts, answered)
+            case Watch(failed) | Start(failed):
+                self._not_started(work, failed, answered)
 
     def _not_started(self, work: Work, attempts: int, answered: Problem | None) -> None:
         """Nothing satisfies, nothing runs, and nothing is started now."""
@@ -169,7 +169,7 @@ class Visitor:
             self._leave(work, replace(pending, error=_wrong_state(work.facts.status if work.facts else "")))
         elif work.request.dry_run:
             self._finish(work, Outcome(State.PLANNED, attempts=attempts))
-        elif self.may_start(work) is MayStart.NO:
+        elif self.may_start(work) is MayStart.NEVER:
             self._leave(work, replace(pending, error=work.outcome.error))
         else:
             self._leave(work, replace(pending, error=self._watching(work, answered)), Next.WATCH)

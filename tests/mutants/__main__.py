@@ -79,7 +79,7 @@ MUTANTS = (
     Mutant(
         "a known ID does not count as running",
         "reconcile/decide.py",
-        "    if unlisted:\n        return Running(None, unlisted, len(failed) + 1)\n",
+        "    if current and current.missing_since:\n        return Running(None, current, len(failed) + 1)\n",
         "",
         DECIDE,
     ),
@@ -108,11 +108,11 @@ MUTANTS = (
         "    if len(failed) >= 99:\n",
         DECIDE,
     ),
-    Mutant("decide without rule 5", "reconcile/decide.py", "    if older:\n", "    if older and False:\n", DECIDE),
+    Mutant("decide without rule 5", "reconcile/decide.py", "    if too_early:\n", "    if too_early and False:\n", DECIDE),
     Mutant(
         "decide without rule 6",
         "reconcile/decide.py",
-        "    if may_start is MayStart.YES and not is_clear:\n",
+        "    if may_start is MayStart.WHEN_CLEAR and not is_clear:\n",
         "    if False:\n",
         DECIDE,
     ),
