@@ -301,10 +301,7 @@ def test_a_job_that_is_nowhere_for_10_minutes_has_failed(make_cloud: Make) -> No
     assert 60 + 600 <= after <= 60 + 600 + 130
 
 
-@pytest.mark.parametrize("trigger", [ASKED, TIMER])
-def test_with_nobody_to_follow_a_known_job_that_failed_is_not_running(
-    make_cloud: Make, trigger: dict[str, Any]
-) -> None:
+def test_with_nobody_to_follow_a_known_job_that_failed_is_not_running(make_cloud: Make) -> None:
     cloud = make_cloud(
         Instance("r-1", duration=20, outcomes=("failed", "success")), settings={"BACKUP_FOLLOW_SECONDS": "0"}
     )
