@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
+from redis_backup.followups.payload import next_due
+from redis_backup.reconcile.work import Work
+from redis_backup.request.events import TriggerKind
+from redis_backup.request.instances import InstanceRef
+from redis_backup.request.request import Follow, Request
+from redis_backup.states import ErrorKind, Outcome, Problem, State
 from simulator import Behaviour, Cloud, Fault, Faults, FunctionConfig, Instance, SimulatedClock, ram
 
 EVENT = {
@@ -40,11 +47,15 @@ def test_a_follow_up_is_the_same_request_for_what_is_not_final(make_cloud, gener
         "follow": {
             "first": "2026-11-24T02:00:00Z",
             "due": "2026-11-24T02:01:00.25Z",
-            "count": 1,
+            "trigger": "eventbridge",
             "trigger_id": "deploy-42",
+            "total": 2,
         },
         "instance_ids": ["cn-hangzhou/r-1", "cn-hangzhou/r-2"],
-        "jobs": {"cn-hangzhou/r-1": ["10000"]},
+        "jobs": {
+            "cn-hangzhou/r-1": ["10000"],
+            "cn-hangzhou/r-2": ["recorded:pending:IncorrectDBInstanceState"],
+        },
         "since": "2026-11-24T02:00:00.25Z",
         "max_age_minutes": 1,
         "retention_days": 30,
@@ -81,21 +92,37 @@ def test_other_events_have_their_own_chains(make_cloud) -> None:
     assert len(queued(cloud)) == 4
 
 
-def test_an_instance_that_can_be_backed_up_after_all_is_followed(make_cloud) -> None:
-    """A permission that was missing at the first delivery is there at the platform's retry."""
+@pytest.mark.parametrize("denied", [("r-2",), ("r-1", "r-2")])
+def test_an_event_that_is_sent_again_backs_up_what_can_be_after_all(make_cloud, denied: tuple[str, ...]) -> None:
+    """A permission that was missing at the first delivery is there at the next one, while follow-ups wait or not."""
+    cloud = make_cloud(Instance("r-1"), Instance("r-2"))
+    cloud.policy = _denying(*denied)
+    first = cloud.invoke(EVENT)
+    assert first.result["counts" if first.error is None else "errorType"] == (
+        {"failed": 1, "running": 1} if len(denied) == 1 else "BackupFailed"
+    )
+    cloud.policy = ram.allow(["*"], ["*"])
+    cloud.clock.advance(30)
+    cloud.invoke_async(EVENT)
+    cloud.platform.drain()
+    assert [len(state.backups) for state in cloud.kvstore.instances] == [1, 1]
+    final = [record for record in cloud.logs.records if record.get("event") == "backup_succeeded"]
+    assert {record["instance_id"] for record in final} == {"r-1", "r-2"}
+
+
+def test_what_has_failed_is_not_tried_again_by_a_follow_up(make_cloud) -> None:
     cloud = make_cloud(Instance("r-1"), Instance("r-2"))
     cloud.policy = _denying("r-2")
-    cloud.platform.invoke_async(json.dumps(EVENT).encode())
-    assert cloud.platform.run_due().error["errorType"] == "BackupFailed"
-    cloud.policy = ram.allow(["*"], ["*"])
-    cloud.platform.drain()
-    final = Counter(record["instance_id"] for record in cloud.logs.records if record.get("event") == "backup_succeeded")
-    assert set(final) == {"r-1", "r-2"}
+    cloud.invoke(EVENT)
+    [(_, _, payload)] = queued(cloud)
+    assert payload["instance_ids"] == ["cn-hangzhou/r-1"]
+    assert payload["follow"]["finished"] == {"failed": 1, "failed_ids": ["cn-hangzhou/r-2"]}
 
 
-def _denying(instance: str) -> dict[str, Any]:
+def _denying(*instances: str) -> dict[str, Any]:
     allow = ram.allow(["*"], ["*"])
-    deny = ram.allow(["kvstore:CreateBackup"], [f"*instance/{instance}"], effect="Deny")
+    names = [f"*instance/{instance}" for instance in instances]
+    deny = ram.allow(["kvstore:CreateBackup"], names, effect="Deny")
     return {"Version": "1", "Statement": [*allow["Statement"], *deny["Statement"]]}
 
 
@@ -130,7 +157,8 @@ def test_a_dry_run_is_not_followed(make_cloud) -> None:
     timer = {"triggerTime": "2026-11-24T02:00:00Z", "triggerName": "audit", "payload": request}
     assert cloud.invoke(timer).result["counts"] == {"running": 1}
     cloud.faults.plan("DescribeBackupTasks", [Fault("reset")] * 8)
-    assert "a dry run is not followed" in cloud.invoke(timer).error["errorMessage"]
+    unseen = cloud.invoke(timer)
+    assert (unseen.error, unseen.result["counts"]) == (None, {"pending": 1})
     assert queued(cloud) == []
 
 
@@ -158,7 +186,11 @@ def test_a_follow_up_that_cannot_be_sent_leaves_the_retry_to_the_platform(make_c
     cloud.invoke_async(EVENT | {"data": {"instance_ids": "r-1"}})
     assert cloud.platform.run_due().error["errorType"] == "BackupPending"
     cloud.platform.drain()
-    assert cloud.logs.records[-2]["event"] == "backup_succeeded"
+    assert [record["event"] for record in cloud.logs.records[-3:]] == [
+        "backup_succeeded",
+        "request_finished",
+        "report",
+    ]
 
 
 def test_a_late_follow_up_only_looks(make_cloud) -> None:
@@ -166,13 +198,15 @@ def test_a_late_follow_up_only_looks(make_cloud) -> None:
     for name in ("r-1", "r-2"):
         cloud.invoke({"instance_ids": name, "since": "2026-11-24T02:00:00Z"})
     cloud.clock.advance(7 * 3600)
-    follow = {"first": "2026-11-24T02:00:00Z", "due": "2026-11-24T02:01:00Z", "count": 1, "trigger_id": "x"}
+    follow = {"first": "2026-11-24T02:00:00Z", "due": "2026-11-24T02:01:00Z", "trigger": "timer", "trigger_id": "x"}
     late = {"follow": follow, "instance_ids": "r-1 r-2 r-3", "since": "2026-11-24T02:00:00Z"}
     invocation = cloud.invoke(late)
-    assert [(record["event"], record.get("error_code")) for record in invocation.records[-4:-1]][-2:] == [
-        ("backup_failed", "FollowUpExpired"),
-        ("backup_failed", "FollowUpExpired"),
-    ]
+    last = {record["instance_id"]: record for record in invocation.records if "instance_id" in record}
+    assert {name: (record["event"], record.get("error_code")) for name, record in last.items()} == {
+        "r-1": ("backup_succeeded", None),
+        "r-2": ("backup_failed", "FollowUpExpired"),
+        "r-3": ("backup_failed", "FollowUpExpired"),
+    }
     assert invocation.error["errorType"] == "BackupFailed"
     assert cloud.kvstore.instance("r-3").backups == []
 
@@ -202,6 +236,83 @@ def test_a_second_attempt_of_a_cloud_native_cluster_is_not_lost_with_the_listing
     assert [backup.succeeded for backup in cloud.kvstore.instance("r-1").backups] == [False, True]
 
 
+# The points of time at which follow-ups are due
+
+
+def request_of(since: float = 0.25, follow_due: float | None = None) -> Request:
+    """`since` and `follow_due` in seconds after 02:00."""
+    follow = Follow(at(0), at(follow_due), TriggerKind.TIMER, "t") if follow_due is not None else None
+    return Request(TriggerKind.TIMER, "t", at(since), (InstanceRef("cn-hangzhou", "r-1"),), follow=follow)
+
+
+def at(seconds: float) -> datetime:
+    return datetime(2026, 11, 24, 2, tzinfo=timezone.utc) + timedelta(seconds=seconds)
+
+
+def work(request: Request, code: str | None) -> Work:
+    """An instance that runs, or that is pending with this error code."""
+    problem = Problem(code, "…", ErrorKind.UNKNOWN) if code else None
+    outcome = Outcome(State.PENDING, error=problem) if code else Outcome(State.RUNNING, ("1",))
+    return Work(request, request.instances[0], outcome=outcome)
+
+
+@pytest.mark.parametrize(
+    ("request_", "codes", "step", "now", "due"),
+    [
+        (request_of(), [None], 60, 0.5, 60.25),
+        (request_of(), [None], 60, 30.25, 60.25),  # half a step from now
+        (request_of(), [None], 60, 30.26, 120.25),
+        (request_of(), [None], 60, 1000, 1080.25),
+        (request_of(), [None], 2400, 5, 2400.25),
+        (request_of(follow_due=60.25), [None], 60, 12, 120.25),  # early, and not once more for its own time
+        (request_of(follow_due=60.25), [None], 60, 100, 180.25),
+        (request_of(), ["BackupJobExists"], 60, 5, 60.25),
+        (request_of(), ["Watching"], 60, 33, 40.25),  # the next multiple of 10 s, at least 1 s from now
+        (request_of(), ["Watching"], 60, 39.5, 50.25),
+        (request_of(), ["OutOfTime"], 60, 33, 40.25),
+        (request_of(), [None, "Watching"], 60, 33, 40.25),
+        (request_of(follow_due=40.25), ["Watching"], 60, 36, 50.25),
+        (request_of(), [], 0, 5, 60.25),  # a shard that is sent again, where there are no follow-ups
+    ],
+)
+def test_a_follow_up_is_due_at_the_next_point_of_the_grid(
+    request_: Request, codes: list[str | None], step: int, now: float, due: float
+) -> None:
+    works = [work(request_, code) for code in codes]
+    assert next_due(request_, works, step, 300, at(now)) == at(due)
+
+
+def test_a_follow_up_is_named_by_what_it_covers_and_when_it_is_due(make_cloud) -> None:
+    """Not by how it was asked for, nor by anything that was seen."""
+    tagged = [Instance(name, tags={"app": "shop"}, duration=600) for name in ("r-1", "r-2")]
+    cloud = make_cloud(*tagged)
+    since = "2026-11-24T02:00:00Z"
+    for request in (
+        {"instance_ids": "r-1 r-2"},
+        {"instance_ids": ["r-2", "r-1"], "wait_seconds": 3},
+        {"tags": {"app": "shop"}},
+        {"instance_ids": "r-1 r-2", "jobs": {"cn-hangzhou/r-1": ["10000", "attempt:2", "7"]}},
+    ):
+        cloud.invoke({**request, "since": since})
+    assert [call.status for call in cloud.calls if call.operation == "InvokeFunction"] == [202, 409, 409, 409]
+    for request in (
+        {"instance_ids": "r-1"},
+        {"instance_ids": "r-1 r-2", "reason": "why"},
+        {"instance_ids": "r-1 r-2", "retention_days": 9},
+        {"instance_ids": "r-1 r-2", "max_age_minutes": 9},
+    ):
+        cloud.invoke({**request, "since": since})
+    assert [call.status for call in cloud.calls if call.operation == "InvokeFunction"][4:] == [202] * 4
+
+
+@pytest.mark.parametrize("status", [400, 409])
+def test_a_name_that_is_taken_may_be_refused_either_way(make_cloud, status: int) -> None:
+    cloud = make_cloud(Instance("r-1", duration=600), function=FunctionConfig(duplicate_status=status))
+    for _ in range(2):
+        assert cloud.invoke({"instance_ids": "r-1", "since": "2026-11-24T02:00:00Z"}).error is None
+    assert len(queued(cloud)) == 1
+
+
 # Shards
 
 
@@ -215,13 +326,20 @@ def test_a_large_request_is_split_and_each_shard_reports_its_own(make_cloud) -> 
     first = cloud.invoke(EVENT | {"data": {"instance_ids": [instance.id for instance in fleet]}})
     assert (first.result["counts"], first.result["ok"], first.result["done"]) == ({"pending": 45}, True, False)
     assert [(shard["instances"], shard["sent"]) for shard in first.result["shards"]] == [
-        (20, True),
-        (20, True),
-        (5, True),
+        (20, "new"),
+        (20, "new"),
+        (5, "new"),
     ]
+    assert first.result["jobs"] == {}
+    assert [state["error"] for state in first.result["instances"]] == [None] * 45
     assert [record["event"] for record in first.records] == ["report"]
-    cloud.invoke(EVENT | {"data": {"instance_ids": [instance.id for instance in fleet]}})  # the event again
-    assert len(queued(cloud)) == 3
+    again = cloud.invoke(EVENT | {"data": {"instance_ids": [instance.id for instance in fleet]}})
+    assert [shard["sent"] for shard in again.result["shards"]] == ["repeat"] * 3
+    # What the first ones did, only looking can tell: each is sent for the next point of the grid.
+    assert [(delay, payload["follow"]["due"]) for delay, _, payload in queued(cloud)] == [
+        *[(1, "2026-11-24T02:00:00.25Z")] * 3,
+        *[(61, "2026-11-24T02:01:00.25Z")] * 3,
+    ]
     cloud.platform.drain()
     assert {len(state.backups) for state in cloud.kvstore.instances} == {1}
     done = [record for record in cloud.logs.records if record.get("event") == "backup_succeeded"]
@@ -298,10 +416,10 @@ def test_an_adopted_cloud_native_backup_is_not_lost_with_the_listing(make_cloud)
     cloud = make_cloud(Instance("r-1", kind="cloud-native", duration=100), behaviour=Behaviour(listing_lag=60))
     cloud.faults.plan("CreateBackup", [Fault("reset", after=True)])
     cloud.invoke({"instance_ids": "r-1"})
-    assert queued(cloud)[0][2]["jobs"]["cn-hangzhou/r-1"][0].startswith("cluster-backup:")
+    assert queued(cloud)[0][2]["jobs"]["cn-hangzhou/r-1"][0].startswith("cluster:")
     cloud.platform.drain()
     assert len(cloud.kvstore.instance("r-1").backups) == 1
-    assert cloud.logs.records[-2]["event"] == "backup_succeeded"
+    assert cloud.logs.records[-3]["event"] == "backup_succeeded"
 
 
 def test_the_job_ids_of_an_adopted_cloud_native_backup_are_looked_for(make_cloud) -> None:

@@ -6,18 +6,17 @@ import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from redis_backup.alibaba.parsing import JobStatus, identifier
+from redis_backup.alibaba.parsing import JobStatus
 from redis_backup.reconcile.known import Attempt, KnownJobs, StillTask
 from redis_backup.states import State
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 # What a request takes in `jobs` (redis_backup.request.fields).
 TEXT = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
-MARKS = ("attempt", "cluster", "started", "shards", "by", "ended", "missing")
-MARKS += ("unanswered", "starved", "still", "recorded")
+MARKS = (
     "attempt",
     "cluster",
     "started",
@@ -61,12 +60,20 @@ def test_what_is_written_is_read_again(known: KnownJobs) -> None:
     assert KnownJobs.decode(known.encode()) == known
 
 
+def test_a_backup_that_runs_needs_no_mark() -> None:
+    known = KnownJobs((Attempt(("1022", "2480")),), recorded=(State.RUNNING, ""))
+    assert known.encode() == ["1022", "2480"]
+
+
 @given(knowledge)
+@example(KnownJobs(still=StillTask("x" * 60, NOON)))  # as long as it gets (redis_backup.reconcile.observe)
 def test_a_request_takes_every_text(known: KnownJobs) -> None:
     assert [text for text in known.encode() if not TEXT.fullmatch(text)] == []
 
 
 @given(st.text(max_size=100))
+@example("X" * 100)  # as long as it gets (redis_backup.alibaba.api_errors)
+@example("Not Found/Here")
 def test_a_request_takes_any_error_code_that_was_recorded(code: str) -> None:
     known = KnownJobs(recorded=(State.PENDING, code))
     assert [text for text in known.encode() if not TEXT.fullmatch(text)] == []

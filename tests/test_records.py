@@ -11,22 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_backup.event import TriggerKind
-from redis_backup.fields import Target
-from redis_backup.records import MAX_BYTES, Recorder
-from redis_backup.request import Request
+from redis_backup.reporting.records import MAX_BYTES, Recorder
+from redis_backup.request.events import TriggerKind
+from redis_backup.request.instances import InstanceRef
+from redis_backup.request.request import Request
 from redis_backup.runtime import Runtime
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 from simulator import Fault, Instance, SimulatedClock
 
 SINCE = datetime(2026, 11, 24, 2, tzinfo=timezone.utc)
-TARGET = Target("cn-hangzhou", "r-1")
+INSTANCE = InstanceRef("cn-hangzhou", "r-1")
 TEXT = st.text(max_size=400)
 
 
 def recorded(request: Request, outcome: Outcome, stream: Any = None) -> list[dict[str, Any]]:
     stream = stream or io.StringIO()
-    Recorder(Runtime({}, SimulatedClock(), stream), "1-x").state(request, TARGET, outcome)
+    Recorder(Runtime({}, SimulatedClock(), stream), "1-x").state(request, INSTANCE, outcome)
     stream.flush()
     text = stream.getvalue() if isinstance(stream, io.StringIO) else stream.buffer.getvalue().decode("ascii")
     assert text.endswith("\n")
@@ -114,8 +114,42 @@ def test_the_records_of_one_backup(make_cloud) -> None:
     assert [(record["job_ids"], record["duration_seconds"], record["backup_size"] > 0) for record in last] == [
         ("10000", 90, True)
     ]
+    end = cloud.platform.invocations[2]
+    assert [record for record in end.records if record["event"] == "request_finished"] == [
+        {
+            "time": "2026-11-24T02:02:00.000Z",
+            "level": "INFO",
+            "event": "request_finished",
+            "request_id": end.request_id,
+            **story,
+            "trigger": "follow",
+            "instances": 1,
+            "succeeded": 1,
+            "failed": 0,
+            "attempts": 1,
+            "first_started": "2026-11-24T02:00:00Z",
+            "duration_seconds": 120,
+        }
+    ]
     middle = cloud.platform.invocations[1]
     assert [record["event"] for record in middle.records] == ["report"]  # no change of state, no record
+
+
+def test_a_state_is_recorded_when_it_or_its_error_changes(make_cloud) -> None:
+    """A follow-up takes its instances' last state as recorded."""
+    cloud = make_cloud(Instance("r-1", status="Changing", normal_after=150))
+    cloud.invoke_async({"triggerTime": "2026-11-24T02:00:00Z", "triggerName": "t", "payload": "r-1"})
+    cloud.platform.drain(50)
+    assert [
+        (record["level"], record["event"], record.get("error_code"))
+        for record in cloud.logs.records
+        if "instance_id" in record
+    ] == [
+        ("WARNING", "backup_pending", "IncorrectDBInstanceState"),
+        ("INFO", "backup_pending", "Watching"),
+        ("INFO", "backup_started", None),
+        ("INFO", "backup_succeeded", None),
+    ]
 
 
 def test_the_report(make_cloud) -> None:
@@ -132,6 +166,7 @@ def test_the_report(make_cloud) -> None:
         "ok": True,
         "done": False,
         "counts": {"pending": 1, "running": 1},
+        "jobs": {"cn-hangzhou/r-1": ["10000"]},
         "instances": [
             {
                 "instance_id": "r-1",

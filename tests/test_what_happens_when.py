@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,12 @@ def backups(cloud: Cloud, instance: str = "r-1") -> list[tuple[str, ...]]:
 
 def events(cloud: Cloud, instance: str = "r-1") -> list[str]:
     return [record["event"] for record in cloud.logs.records if record.get("instance_id") == instance]
+
+
+def codes(cloud: Cloud, recorded: list[str]) -> list[str]:
+    """What was recorded of r-1, with the error's code where there is one."""
+    named = [record.get("error_code") for record in cloud.logs.records if record.get("instance_id") == "r-1"]
+    return [code or event for code, event in zip(named, recorded, strict=True)]
 
 
 def finished(cloud: Cloud, event: Any = TIMER) -> list[str]:
@@ -54,11 +59,12 @@ def test_createbackup_does_not_arrive(make_cloud, kind: str) -> None:
     faults = Faults()
     faults.plan("CreateBackup", [Fault(kind)])
     cloud = make_cloud(faults=faults)
-    assert finished(cloud) == ["backup_started", "backup_succeeded"]
+    assert finished(cloud) == ["backup_pending", "backup_started", "backup_succeeded"]
     assert backups(cloud) == [("10000",)]
-    # Looked at once more between the two, and again after a moment.
-    operations = [call.operation for call in cloud.calls][:9]
-    assert operations[4:9] == ["DescribeBackupTasks", "DescribeBackups"] * 2 + ["CreateBackup"]
+    pending = next(record for record in cloud.logs.records if record.get("event") == "backup_pending")
+    assert (pending["level"], pending["error_code"], pending["error_kind"]) == ("INFO", "Watching", "unknown")
+    lost, sent = [call.time for call in cloud.calls if call.operation == "CreateBackup"]
+    assert sent - lost >= 62
 
 
 @pytest.mark.parametrize(
@@ -84,11 +90,18 @@ def check_a_hint(make_cloud, operation: str) -> None:
 
 
 def test_the_api_is_busy_for_a_while(make_cloud) -> None:
-    for kind, times in (("throttle", 10), ("unavailable", 5)):
-        for operation in ("DescribeBackupTasks", "CreateBackup"):
-            faults = Faults()
-            faults.plan(operation, [Fault(kind)] * times)
-            assert make_cloud(faults=faults).invoke(TIMER).result["counts"] == {"running": 1}
+    for kind, times, operation in (
+        ("throttle", 10, "DescribeBackupTasks"),
+        ("throttle", 10, "CreateBackup"),
+        ("unavailable", 5, "DescribeBackupTasks"),
+    ):
+        faults = Faults()
+        faults.plan(operation, [Fault(kind)] * times)
+        assert make_cloud(faults=faults).invoke(TIMER).result["counts"] == {"running": 1}
+    cloud = make_cloud()
+    cloud.faults.plan("CreateBackup", [Fault("unavailable")] * 3)  # each may have begun one all the same
+    assert finished(cloud) == ["backup_pending", "backup_started", "backup_succeeded"]
+    assert backups(cloud) == [("10000",)]
     check_a_hint(make_cloud, "DescribeBackups")
     check_a_hint(make_cloud, "CreateBackup")
 
@@ -116,7 +129,7 @@ def test_the_api_is_down(make_cloud) -> None:
     assert first.duration < 60
     faults.rate = 0.0
     cloud.platform.drain()
-    assert events(cloud) == ["backup_pending", "backup_started", "backup_succeeded"]
+    assert events(cloud) == ["backup_pending", "backup_pending", "backup_started", "backup_succeeded"]
 
 
 @pytest.mark.parametrize("kill_after", range(1, 16))
@@ -147,33 +160,64 @@ def test_an_older_backup_runs(make_cloud) -> None:
     cloud = make_cloud()
     now = cloud.clock.time()
     cloud.kvstore.instance("r-1").add_backup(now - 100, now + 100)
-    assert finished(cloud) == ["backup_pending", "backup_started", "backup_succeeded"]
+    assert codes(cloud, finished(cloud)) == ["BackupJobExists", "Watching", "backup_started", "backup_succeeded"]
     assert len(backups(cloud)) == 1
 
 
 def test_the_instance_is_being_changed(make_cloud) -> None:
     cloud = make_cloud(Instance("r-1", status="Changing", normal_after=150))
-    assert finished(cloud) == ["backup_pending", "backup_started", "backup_succeeded"]
+    assert codes(cloud, finished(cloud)) == [
+        "IncorrectDBInstanceState",
+        "Watching",
+        "backup_started",
+        "backup_succeeded",
+    ]
+    assert len(backups(cloud)) == 1
 
 
 def test_a_backup_fails(make_cloud) -> None:
     cloud = make_cloud(Instance("r-1", outcomes=("failed", "success")))
-    assert finished(cloud) == ["backup_started", "warning", "backup_started", "warning", "backup_succeeded"]
+    assert codes(cloud, finished(cloud)) == [
+        "backup_started",
+        "BackupJobFailed",
+        "Watching",
+        "backup_started",
+        "backup_succeeded",
+    ]
     warnings = [record for record in cloud.logs.records if record["event"] == "warning"]
-    assert [(record["job_ids"], record["attempts"]) for record in warnings] == [("10000", 1)] * 2
+    assert [(record["job_ids"], record["attempts"]) for record in warnings] == [("10000", 1)]
     cloud = make_cloud(Instance("r-1", outcomes=("failed",)))
-    assert finished(cloud)[:4] == ["backup_started", "warning", "backup_started", "backup_failed"]
+    assert finished(cloud)[:5] == ["backup_started", "warning", "backup_pending", "backup_started", "backup_failed"]
+    final = [record for record in cloud.logs.records if record["event"] == "backup_failed"]
+    assert {(record["error_code"], record["job_ids"], record["attempts"]) for record in final} == {
+        ("BackupJobFailed", "10000,10001", 2)
+    }
     assert len(backups(cloud)) == 2
     assert cloud.platform.queue.dead_letters  # what the onFailure destination is told
 
 
 def test_the_instance_does_not_exist(make_cloud) -> None:
     cloud = make_cloud()
-    error = cloud.invoke({**TIMER, "payload": "r-gone, r-1"}).error
+    first = cloud.invoke({**TIMER, "payload": "r-gone, r-1"})
+    assert (first.error, first.result["counts"], first.result["ok"]) == (None, {"failed": 1, "running": 1}, False)
+    [failed] = [record for record in first.records if record["event"] == "backup_failed"]
+    assert (failed["level"], failed["instance_id"], failed["error_code"], failed["hint"]) == (
+        "ERROR",
+        "r-gone",
+        "InvalidInstanceId.NotFound",
+        "no instance of this ID in region cn-hangzhou: check the ID, or name another region as REGION/r-gone",
+    )
+    cloud.platform.drain()
+    error = cloud.platform.invocations[-1].error  # when it is over
     assert error["errorType"] == "BackupFailed"
-    summary, instances = error["errorMessage"].splitlines()
-    assert summary == "1 running, 1 failed of 2 instances (trigger nightly@2026-11-24T02:00:00Z):"
-    assert [instance["error"]["code"] for instance in json.loads(instances)] == ["InvalidInstanceId.NotFound"]
+    assert error["errorMessage"] == (
+        "1 succeeded of 1 instances (trigger nightly@2026-11-24T02:00:00Z); 1 failed before: cn-hangzhou/r-gone"
+    )
+    alone = cloud.invoke({**TIMER, "payload": "r-gone"}).error
+    assert (alone["errorType"], alone["errorMessage"].splitlines()[0]) == (
+        "BackupFailed",
+        "1 failed of 1 instances (trigger nightly@2026-11-24T02:00:00Z):",
+    )
     assert backups(cloud) == [("10000",)]
 
 
@@ -264,12 +308,13 @@ def test_a_follow_up_comes_twice(make_cloud) -> None:
 
 
 def test_a_repeat_falls_into_the_gap_of_a_listing(make_cloud) -> None:
-    """The limit that is left: a repeat of the first event knows no job IDs, and the listing has lost the job."""
+    """A repeat of the first event knows no job IDs, and the listing has lost the job."""
     cloud = make_cloud(behaviour=Behaviour(listing_lag=60))
     cloud.invoke(TIMER)
+    cloud.platform.queue._waiting.clear()
     cloud.clock.advance(90)
-    cloud.invoke(TIMER)
-    assert backups(cloud) == [("10000",), ("10001",)]
+    assert cloud.invoke(TIMER).result["counts"] == {"succeeded": 1}
+    assert backups(cloud) == [("10000",)]
 
 
 def test_readme_has_a_row_for_each() -> None:
