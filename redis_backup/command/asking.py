@@ -11,10 +11,9 @@ from typing import Any
 from redis_backup import timestamps
 from redis_backup.context import Context, Credentials
 from redis_backup.errors import InvalidRequest
-from redis_backup.followups.payload import read_follow
 from redis_backup.request.events import Event, TriggerKind
 from redis_backup.request.instances import InstanceRef
-from redis_backup.request.request import Request, read_request
+from redis_backup.request.request import Follow, Request, read_request
 from redis_backup.settings import Settings
 
 from .merging import Answer, Jobs
@@ -56,6 +55,10 @@ class Batch:
         return batches
 
 
+def _no_follow(_: object) -> Follow:
+    raise ValueError  # only the function sends one
+
+
 def read(fields: Mapping[str, Any], region: str, now: datetime) -> Request:
     """The request as the function will read it. Raise RefusedError with all faults, before anything is sent.
 
@@ -69,7 +72,7 @@ def read(fields: Mapping[str, Any], region: str, now: datetime) -> Request:
     event = Event(TriggerKind.MANUAL, "", "command", dict(fields), strict=True)
     context = Context("", region, "", "", "", "", Credentials("", "", ""), 0.0, 0.0)
     try:
-        return read_request(event, context, Settings(), now, read_follow)
+        return read_request(event, context, Settings(), now, _no_follow)
     except InvalidRequest as error:
         raise RefusedError("; ".join(error.faults), "nothing was started") from None
 

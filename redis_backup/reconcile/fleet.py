@@ -49,6 +49,7 @@ class _Visit:
     steps: Steps[None]
     call: Call | None = None
     failures: int = 0
+    problem: Problem | None = None  # the last failure's
     is_batch: bool = False
 
 
@@ -143,7 +144,7 @@ class Fleet:
         sent, sent_at = self._clock.monotonic(), timestamps.from_epoch(self._clock.time())
         try:
             result: Any = Answer(call.send(), sent_at)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the visit's answer
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the invocation's thread waits for it
             result = error
         self._answers.put((visit, sent, result))
 
@@ -169,6 +170,8 @@ class Fleet:
     def _take(self, visit: _Visit, sent: float, result: Any) -> None:
         """Let an answer have its effect: on the pace, and on the visit."""
         call = self._flying.pop(visit)
+        if isinstance(result, BaseException) and not isinstance(result, Exception):
+            raise result  # the process is to end
         if isinstance(result, ApiError) and result.kind is ErrorKind.THROTTLED:
             self._throttle.back_off(sent, result.retry_after)
             self._push(visit, call)
@@ -176,12 +179,12 @@ class Fleet:
         self._throttle.served(self._clock.monotonic() - sent)
         if isinstance(result, ApiError) and result.kind in _TRY_AGAIN and self._again(visit, call, result):
             return
-        visit.failures = 0
+        visit.failures, visit.problem = 0, None
         self._advance(visit, result)
 
     def _again(self, visit: _Visit, call: Call, error: ApiError) -> bool:
         """Whether the call is sent once more, after a moment."""
-        visit.failures += 1
+        visit.failures, visit.problem = visit.failures + 1, error.problem
         if error.problem.code.startswith(EXPIRED) or visit.failures >= call.attempts:
             return False
         pause = error.retry_after or jitter(self._clock, visit.failures - 1)
@@ -294,11 +297,12 @@ class Fleet:
                 self._visitor.lost(visit.works[0])
         visits = [*self._flying, *(visit for _, _, visit in self._ready)]
         visits += [due for _, _, due in self._later if isinstance(due, _Visit)]
-        for work in [*self._todo, *(work for visit in visits for work in visit.works)]:
+        left = [(work, None) for work in self._todo] + [(work, each.problem) for each in visits for work in each.works]
+        for work, problem in left:
             if work.known.current:
                 self._record(work, work.outcome)
             elif work.is_open and (self._ended or work.outcome.error is None):
-                self._record(work, unseen(work, self._ended or out_of_time()))
+                self._record(work, unseen(work, self._ended or problem or out_of_time()))
 
 
 def _unexpected(error: Exception) -> Problem:

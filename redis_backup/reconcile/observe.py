@@ -19,6 +19,7 @@ from redis_backup.reconcile.known import StillTask
 from redis_backup.reconcile.watch import WATCH
 from redis_backup.reconcile.work import Call, Step, Steps, Work
 from redis_backup.runtime import Clock
+from redis_backup.states import ErrorKind
 
 # Statuses of an instance in which R-KVStore starts no backup (DescribeInstances' reference): no use in watching it.
 NOT_NOW = ("Creating", "Changing", "Transforming", "Released", "Inactive")
@@ -119,6 +120,8 @@ class Observer:
         except ApiError as error:
             if error.is_not_found:
                 raise
+            if error.kind is ErrorKind.PERMANENT:
+                self._journal.warn("what the instance is could not be asked", work, error.problem)
             return
         work.facts, work.facts_at = answer.value, answer.sent_at
 

@@ -46,10 +46,13 @@ class Reconciler:
         if not request.tags:
             return request
         self._connect([request.region])
-        step = partial(select, request, self._stores[request.region], self._clock, self.deadline, self._warn)
-        [selected] = side_by_side([step], 1, self.deadline)
-        if selected is None:
+        step = partial(select, request, self._stores[request.region], self._clock, self.deadline)
+        [found] = side_by_side([step], 1, self.deadline)
+        if found is None:
             raise no_time_for_a_call()
+        selected, warnings = found
+        for message, problem in warnings:
+            self._journal.warn(message, None, problem)
         return selected
 
     def run(self, works: Sequence[Work], *, wait_until: float = 0.0, watch_until: float = 0.0) -> None:
@@ -109,9 +112,6 @@ class Reconciler:
             "looking",
         )
         return Outcome(State.FAILED, work.outcome.job_ids, work.outcome.adopted, work.outcome.attempts, error=problem)
-
-    def _warn(self, message: str, problem: Problem) -> None:
-        self._journal.warn(message, None, problem)
 
     def _now(self) -> datetime:
         return timestamps.from_epoch(self._clock.time())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from dataclasses import replace
 
 from redis_backup.alibaba.api_errors import ApiError
@@ -11,26 +9,26 @@ from redis_backup.alibaba.patience import call_patiently
 from redis_backup.alibaba.rkvstore import RKVStore
 from redis_backup.alibaba.sdk import unreadable
 from redis_backup.backoff import Deadline
+from redis_backup.reconcile.work import incomplete
 from redis_backup.request.instances import InstanceRef
 from redis_backup.request.request import Request
 from redis_backup.runtime import Clock
-from redis_backup.states import ErrorKind, Problem
+from redis_backup.states import Problem
 
 
 def select(
-    request: Request,
-    store: RKVStore,
-    clock: Clock,
-    deadline: Deadline,
-    warn: Callable[[str, Problem], None],
-) -> Request:
-    """Add the instances of the request's region that have its tags. Raise ApiError where none can be listed.
+    request: Request, store: RKVStore, clock: Clock, deadline: Deadline
+) -> tuple[Request, list[tuple[str, Problem]]]:
+    """Add the instances of the request's region that have its tags, and say what went wrong and did no harm.
+
+    Raise ApiError where none can be listed.
 
     They are asked for twice: as they come, and those of type Tair, which the first list may leave out (the API's pages
     name no default). What one list shows is backed up, whatever becomes of the other. `unlisted` counts what a list
     left out by its own TotalCount; where the first list fails, it is at least 1.
     """
     found: dict[str, None] = {}
+    warnings: list[tuple[str, Problem]] = []
     unlisted, first_error = 0, None
     for instance_type in (None, "Tair"):
         try:
@@ -40,26 +38,17 @@ def select(
                 raise first_error from None
             if instance_type is None:
                 first_error, unlisted = error, 1
-            warn(f"a list of instances could not be had ({instance_type or 'all types'})", error.problem)
+            warnings.append((f"a list of instances could not be had ({instance_type or 'all types'})", error.problem))
             continue
         found |= dict.fromkeys(listed)
-        unlisted += total - len(listed)
+        unlisted = max(unlisted, total - len(listed))
+    if first_error and not found:
+        raise first_error
     instances = (InstanceRef(request.region, instance_id) for instance_id in sorted(found))
     if unlisted:
-        warn("the request is not complete", incomplete(request, unlisted))
-    return replace(request, instances=tuple(dict.fromkeys((*request.instances, *instances))), unlisted=unlisted)
-
-
-def incomplete(request: Request, unlisted: int) -> Problem:
-    """What is said where instances that have the tags were not listed."""
-    return Problem(
-        "IncompleteListing",
-        f"at least {unlisted} instances with tags {json.dumps(request.tags)[:200]} in {request.region} were not "
-        "listed, and got no backup",
-        ErrorKind.UNKNOWN,
-        hint="send the event again with a new `since` or name the instances by their IDs; where it recurs, ask Alibaba "
-        "Cloud why DescribeInstances lists fewer than its TotalCount",
-    )
+        warnings.append(("the request is not complete", incomplete(request, unlisted)))
+    every = tuple(dict.fromkeys((*request.instances, *instances)))
+    return replace(request, instances=every, unlisted=unlisted), warnings
 
 
 def _listed(

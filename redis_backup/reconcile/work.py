@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -138,4 +139,16 @@ def finish(request: Request, works: Iterable[Work]) -> Finished:
         first_started=min(starts, default=None),
         failed_ids=(*before.failed_ids, *failed)[:_FAILED_IDS],
         unlisted=before.unlisted,
+    )
+
+
+def incomplete(request: Request, unlisted: int) -> Problem:
+    """What is said where instances that have the tags were not listed."""
+    return Problem(
+        "IncompleteListing",
+        f"at least {unlisted} instances with tags {json.dumps(request.tags)[:200]} in {request.region} were not "
+        "listed, and got no backup",
+        ErrorKind.UNKNOWN,
+        hint="send the event again with a new `since` or name the instances by their IDs; where it recurs, ask Alibaba "
+        "Cloud why DescribeInstances lists fewer than its TotalCount",
     )

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis_backup.errors import InvalidRequest
-from redis_backup.reconcile.select import incomplete
-from redis_backup.reconcile.work import Work, finish
+from redis_backup.reconcile.work import Work, finish, incomplete
 from redis_backup.reporting import answers
 from redis_backup.reporting.answers import End
 from redis_backup.reporting.records import Recorder
@@ -33,13 +32,12 @@ class Closing:
 
     def split(self, shards: Sequence[Mapping[str, object]], unfollowed: str | None) -> Any:
         """The answer where a request was split: its shards tell the rest."""
+        self._tell_shared()
         return self._answer(End(unfollowed=unfollowed), shards=shards)
 
     def close(self, unfollowed: Mapping[Request, str]) -> Any:
         """The answer where all instances were worked on. `unfollowed`: why what is left will not be followed up."""
-        outcomes = {work.instance: work.outcome for own in self._works.values() for work in own}
-        for shared in self._shared:
-            self._recorder.shared(shared, outcomes[shared.instance])
+        self._tell_shared()
         has_failed, failed_before = False, []
         for request, own in self._works.items():
             is_open = any(work.is_open for work in own)
@@ -51,6 +49,12 @@ class Closing:
                 failed_before += self._failed_before(request)
         why = next(iter(unfollowed.values()), None)
         return self._answer(End(has_failed, "; ".join(failed_before), why))
+
+    def _tell_shared(self) -> None:
+        """Put on record whose backup it is that another event of the batch named as well."""
+        outcomes = {work.instance: work.outcome for own in self._works.values() for work in own}
+        for shared in self._shared:
+            self._recorder.shared(shared, outcomes[shared.instance])
 
     def _failed_before(self, request: Request) -> list[str]:
         """What earlier invocations told of a request that is over now."""
