@@ -14,7 +14,7 @@ from redis_backup.followups.handover import Handover
 from redis_backup.followups.payload import read_follow
 from redis_backup.reconcile.reconciler import Reconciler
 from redis_backup.reconcile.watch import LEAST_TIMEOUT, ROOM
-from redis_backup.reconcile.work import Work
+from redis_backup.reconcile.work import Unfollowed, Work
 from redis_backup.reporting import answers
 from redis_backup.reporting.closing import Closing
 from redis_backup.reporting.records import Recorder
@@ -73,7 +73,7 @@ class _Invocation:
             if split.is_in_vain:  # as many instances as time allows
                 every = [work for own in works.values() for work in own]
                 self._reconciler.run(every, watch_until=self._context.stop_work_at)
-                return closing.close(dict.fromkeys(requests, split.why or ""))
+                return closing.close(dict.fromkeys(requests, Unfollowed(split.why or "")))
             for work, problem in split.unsent:
                 self._reconciler.record(work, Outcome(State.PENDING, error=problem))
             return closing.split(split.listed, split.why)
@@ -116,7 +116,7 @@ class _Invocation:
             raise InvalidRequest([too_many(len(selected.instances), self._settings.max_instances)])
         return selected
 
-    def _work(self, kind: TriggerKind, works: Mapping[Request, Sequence[Work]]) -> dict[Request, str]:
+    def _work(self, kind: TriggerKind, works: Mapping[Request, Sequence[Work]]) -> dict[Request, Unfollowed]:
         """Bring all instances as far as they can be brought, and hand over the rest; why that is not possible."""
         every = [work for own in works.values() for work in own]
         began, last = self._context.started, self._context.stop_work_at
@@ -128,12 +128,7 @@ class _Invocation:
         unfollowed = self._handover.follow_up(works)
         if left := [work for request in unfollowed for work in works[request] if work.wants_watch]:
             self._reconciler.run(left, watch_until=last)  # nothing else will watch them
-        still = (State.PENDING, State.RUNNING) if self._settings.follow_seconds else (State.PENDING,)
-        return {
-            request: why
-            for request, why in unfollowed.items()
-            if any(work.outcome.state in still for work in works[request])
-        }
+        return unfollowed
 
     def _await_due(self, works: Mapping[Request, Sequence[Work]]) -> None:
         """That delays are honoured could not be confirmed: a follow-up that is early waits, and watches meanwhile."""

@@ -12,7 +12,7 @@ from redis_backup.context import Context
 from redis_backup.followups import payload
 from redis_backup.followups.sending import Sender, Sent, SentAs
 from redis_backup.reconcile.watch import is_prompt
-from redis_backup.reconcile.work import Work
+from redis_backup.reconcile.work import Unfollowed, Work
 from redis_backup.request.request import Request
 from redis_backup.runtime import Clock
 from redis_backup.settings import Settings
@@ -48,24 +48,23 @@ class Handover:
         self._sender = Sender(context, settings, clock)
         self._told = False
 
-    def follow_up(self, works: Mapping[Request, Sequence[Work]]) -> dict[Request, str]:
+    def follow_up(self, works: Mapping[Request, Sequence[Work]]) -> dict[Request, Unfollowed]:
         """Send the follow-ups of all requests; why that could not be done for some."""
         seconds = self._settings.follow_seconds
-        unfollowed: dict[Request, str] = {}
+        unfollowed: dict[Request, Unfollowed] = {}
         parts: list[tuple[Request, payload.FollowUp]] = []
         for request, own in works.items():
             if request.dry_run or not any(work.is_open for work in own):
                 continue
             if not seconds:
-                if any(work.outcome.state is State.PENDING for work in own):  # what runs is left alone
-                    unfollowed[request] = "BACKUP_FOLLOW_SECONDS is 0"
+                unfollowed[request] = Unfollowed("BACKUP_FOLLOW_SECONDS is 0", (State.PENDING,))  # what runs goes on
                 continue
             due = payload.next_due(request, own, seconds, self._context.timeout, self._now())
             parts += [(request, part) for part in payload.follow_up(request, own, self._began, due)]
         sent = self._sender.send([part for _, part in parts])
         for (request, _), each in zip(parts, sent, strict=True):
             if each.problem:
-                unfollowed[request] = self._why(each.problem)
+                unfollowed[request] = Unfollowed(self._why(each.problem))
         return unfollowed
 
     def split(self, works: Mapping[Request, Sequence[Work]]) -> Shards:

@@ -119,8 +119,9 @@ def _known_backups(
     backups = [_backup(group, instance, now, attempt) for group in groups]
     last = backups[-1]
     if is_missing and len(groups) == 1:  # one of its shards is nowhere
-        status = JobStatus.FAILED if has_vanished else last.status
+        status, job_ids = JobStatus.FAILED if has_vanished else last.status, (*attempt.job_ids, *last.job_ids)
         last = replace(last, status=status, is_complete=has_vanished, has_vanished=has_vanished)
+        last = replace(last, job_ids=tuple(dict.fromkeys(job_ids)))
         backups = [last]
     if last.status is JobStatus.FAILED and not last.is_manual:
         return backups, None  # an automatic one that was adopted
@@ -244,8 +245,7 @@ def _belongs(job: Job, group: Sequence[Job], instance: Instance, known: KnownJob
     ids = {other.job_id for other in group}
     if job.job_id and job.job_id in ids:
         return True
-    answered = [set(each.job_ids) for each in known.attempts if each.shards > 1 or instance.is_cluster]
-    together = any(job.job_id in each and ids & each for each in answered)
+    together = any(job.job_id in each.job_ids and ids & set(each.job_ids) for each in known.attempts)
     start = min((other.start for other in group if other.start), default=None)
     if job.start is None or start is None:
         return together

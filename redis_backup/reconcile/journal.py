@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from redis_backup.alibaba.parsing import JobStatus
+from redis_backup.reconcile.known import mark_of
 from redis_backup.reconcile.work import Work
 from redis_backup.request.instances import InstanceRef
 from redis_backup.request.request import Request
@@ -33,7 +34,7 @@ class Journal:
 
     def record(self, work: Work, outcome: Outcome) -> None:
         """Take an outcome, and write it down where state, error code or job IDs are news."""
-        before, now = work.recorded, (outcome.state, outcome.error.code if outcome.error else "")
+        before, now = work.recorded, (outcome.state, mark_of(outcome.error.code) if outcome.error else "")
         is_new_id = not set(outcome.job_ids) <= work.recorded_ids
         work.outcome = outcome
         work.recorded, work.recorded_ids = now, work.recorded_ids | set(outcome.job_ids)

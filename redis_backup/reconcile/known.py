@@ -9,6 +9,7 @@ Losing it is harmless: whoever knows less watches for a minute before it starts 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -122,8 +123,13 @@ def _moment(text: str) -> datetime:
     return timestamps.from_epoch(float(text))
 
 
+def mark_of(text: str) -> str:
+    """A text as it travels: of the characters that a request's `jobs` takes, 50 at most."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "", text)[:50]
+
+
 def _write_recorded(recorded: tuple[State, str]) -> str:
-    return f"{recorded[0].value}:{recorded[1]}"
+    return f"{recorded[0].value}:{mark_of(recorded[1])}"
 
 
 def _read_recorded(text: str) -> tuple[State, str]:
@@ -132,7 +138,7 @@ def _read_recorded(text: str) -> tuple[State, str]:
 
 
 def _write_still(still: StillTask) -> str:
-    return f"{still.shows}:{_epoch(still.since)}"
+    return f"{mark_of(still.shows)}:{_epoch(still.since)}"
 
 
 def _read_still(text: str) -> StillTask:

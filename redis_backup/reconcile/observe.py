@@ -4,6 +4,7 @@ show in neither. What comes back are its backups (`redis_backup.reconcile.backup
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,6 +27,7 @@ NOT_NOW = ("Creating", "Changing", "Transforming", "Released", "Inactive")
 _STATUS_GOOD_FOR = timedelta(minutes=10)
 _STATUS_READ_EVERY = timedelta(seconds=20)  # where it is one of these
 _ONE_DAY = timedelta(days=1)
+_UNKNOWN = Instance(is_cluster=True, shards=2, has_job_per_shard=None)  # where nothing tells: it may have shards
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Observer:
         since = (request.since + ahead).replace(microsecond=0)
         earliest = (request.since - request.max_age + ahead).replace(microsecond=0)
         jobs = self._without_still_tasks(work, jobs, earliest)
-        backups, work.known = resolve(jobs, work.known, work.facts or Instance(), since, earliest, self._now())
+        backups, work.known = resolve(jobs, work.known, work.facts or _UNKNOWN, since, earliest, self._now())
         return Seen(moment, backups, since, earliest)
 
     def describe(self, works: Sequence[Work]) -> Steps[None]:
@@ -120,7 +122,7 @@ class Observer:
         except ApiError as error:
             if error.is_not_found:
                 raise
-            if error.kind is ErrorKind.PERMANENT:
+            if error.kind is ErrorKind.PERMANENT and not work.known.current:
                 self._journal.warn("what the instance is could not be asked", work, error.problem)
             return
         work.facts, work.facts_at = answer.value, answer.sent_at
@@ -146,7 +148,8 @@ class Observer:
         if not older or any(set(attempt.job_ids) & {job.job_id for job in older} for attempt in work.known.attempts):
             work.known = replace(work.known, still=None)
             return jobs
-        shows = ".".join(f"{job.job_id}-{job.phase}-{job.progress}" for job in older)[:60]
+        shown = ".".join(f"{job.job_id}-{job.phase}-{job.progress}" for job in older)
+        shows = hashlib.sha256(shown.encode()).hexdigest()[:16]
         still = work.known.still
         if still is None or still.shows != shows:
             work.known = replace(work.known, still=StillTask(shows, self._now()))

@@ -116,6 +116,14 @@ T = TypeVar("T")
 Steps = Generator[Call | Pause, Answer, T]  # of one visit: it waits for what it yields
 
 
+@dataclass(frozen=True)
+class Unfollowed:
+    """Why nothing will follow a request up, and in which states an instance is left behind by that."""
+
+    why: str
+    leaves: tuple[State, ...] = (State.PENDING, State.RUNNING)
+
+
 def out_of_time() -> Problem:
     """There was no time for an instance."""
     return Problem(

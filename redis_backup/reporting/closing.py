@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis_backup.errors import InvalidRequest
-from redis_backup.reconcile.work import Work, finish, incomplete
+from redis_backup.reconcile.work import Unfollowed, Work, finish, incomplete
 from redis_backup.reporting import answers
 from redis_backup.reporting.answers import End
 from redis_backup.reporting.records import Recorder
@@ -35,7 +35,7 @@ class Closing:
         self._tell_shared()
         return self._answer(End(unfollowed=unfollowed), shards=shards)
 
-    def close(self, unfollowed: Mapping[Request, str]) -> Any:
+    def close(self, unfollowed: Mapping[Request, Unfollowed]) -> Any:
         """The answer where all instances were worked on. `unfollowed`: why what is left will not be followed up."""
         self._tell_shared()
         has_failed, failed_before = False, []
@@ -44,11 +44,14 @@ class Closing:
             finished = finish(request, own)
             if not is_open and not request.dry_run:
                 self._recorder.request_finished(request, finished)
-            if not is_open or request in unfollowed:
+            if not is_open or request in unfollowed or request.dry_run:
                 has_failed = has_failed or bool(finished.failed or finished.unlisted)
                 failed_before += self._failed_before(request)
-        why = next(iter(unfollowed.values()), None)
-        return self._answer(End(has_failed, "; ".join(failed_before), why))
+        left = (each.why for request, each in unfollowed.items() if self._is_left(request, each))
+        return self._answer(End(has_failed, "; ".join(failed_before), next(left, None)))
+
+    def _is_left(self, request: Request, unfollowed: Unfollowed) -> bool:
+        return any(work.outcome.state in unfollowed.leaves for work in self._works[request])
 
     def _tell_shared(self) -> None:
         """Put on record whose backup it is that another event of the batch named as well."""
