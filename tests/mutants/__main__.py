@@ -108,7 +108,9 @@ MUTANTS = (
         "    if len(failed) >= 99:\n",
         DECIDE,
     ),
-    Mutant("decide without rule 5", "reconcile/decide.py", "    if too_early:\n", "    if too_early and False:\n", DECIDE),
+    Mutant(
+        "decide without rule 5", "reconcile/decide.py", "    if too_early:\n", "    if too_early and False:\n", DECIDE
+    ),
     Mutant(
         "decide without rule 6",
         "reconcile/decide.py",
