@@ -145,10 +145,13 @@ def test_a_prompt_invocation_starts_at_a_look_until_60_s_after_the_event(
     assert (sent < 60.5) == (length == 0)
 
 
-def test_a_prompt_shard_starts_at_its_first_look(make_cloud: Make) -> None:
+def test_a_shard_within_12_s_of_being_sent_by_a_prompt_invocation_starts_at_its_first_look(make_cloud: Make) -> None:
     cloud = make_cloud(*[Instance(f"r-{number}") for number in range(3)], settings={"BACKUP_SHARD_SIZE": "2"})
-    settled(cloud, timer("r-0 r-1 r-2"), 11)
-    assert [times(cloud, "CreateBackup", f"r-{number}")[0] < 13 for number in range(3)] == [True] * 3
+    cloud.clock.advance(11)
+    cloud.invoke(timer("r-0 r-1 r-2"))
+    cloud.clock.advance(11)
+    cloud.platform.drain(100)
+    assert [times(cloud, "CreateBackup", f"r-{number}") for number in range(3)] == [[22]] * 3
 
 
 @pytest.mark.parametrize(("sent", "delivered"), [(30, 30), (5, 20)])
@@ -182,6 +185,20 @@ def test_a_follow_up_that_comes_early_watches_meanwhile(make_cloud: Make) -> Non
     [sent] = times(cloud, "CreateBackup")
     assert 33 + 62 <= sent < 40 + 62
     assert own(cloud) == [True]
+
+
+@pytest.mark.parametrize(("trigger", "lasts"), [("cloud event", (150, 200)), ("timer", (400, 585))])
+def test_an_invocation_of_eventbridge_watches_for_200_s_at_most(
+    make_cloud: Make, trigger: str, lasts: tuple[float, float]
+) -> None:
+    """Each CreateBackup is lost, after which it is watched again."""
+    cloud = make_cloud(function=FunctionConfig(timeout=600))
+    cloud.faults.plan("CreateBackup", [Fault("reset")] * 6)
+    cloud.clock.advance(20)
+    cloud.invoke_async(FIRST_DELIVERIES[trigger])
+    assert lasts[0] <= cloud.platform.run_due().duration <= lasts[1]
+    cloud.platform.drain(50)
+    assert (own(cloud), final(cloud)) == ([True], "backup_succeeded")
 
 
 @pytest.mark.parametrize("kill_after", [6, 12, 20, 28, 34])
@@ -270,6 +287,15 @@ def test_there_is_one_follow_up_a_step_however_often_the_event_and_they_are_deli
     assert due == {f"2026-11-24T02:0{minute}:00Z": 3 if minute < 5 else 4 for minute in range(1, 6)}
     assert len(cloud.platform.invocations) == 4 * 3 + 4 * 3 + 4
     assert [own(cloud, each.id) for each in fleet] == [[]] + [[True]] * 5
+
+
+def test_deliveries_that_saw_something_else_fail_have_the_same_follow_ups(make_cloud: Make) -> None:
+    cloud = make_cloud(Instance("r-0", denied=True, denied_until=10), Instance("r-1", duration=290))
+    assert cloud.invoke(timer("r-0 r-1")).result["counts"] == {"failed": 1, "running": 1}
+    cloud.kvstore.instance("r-0").add_backup(DEFAULT_START + 5, DEFAULT_START + 15, mode="Manual")
+    cloud.clock.advance(20)
+    assert cloud.invoke(timer("r-0 r-1")).result["counts"] == {"running": 1, "succeeded": 1}
+    assert [call.status for call in cloud.calls if call.operation == "InvokeFunction"] == [202, 409]
 
 
 def test_an_event_that_is_sent_again_after_its_follow_ups_have_given_up_gets_new_ones(make_cloud: Make) -> None:

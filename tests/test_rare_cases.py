@@ -418,6 +418,20 @@ def test_one_record_sums_an_event_up(make_cloud: Make) -> None:
     assert finished["duration_seconds"] >= 200
 
 
+def test_an_event_whose_instances_belong_to_another_one_is_summed_up_too(make_cloud: Make) -> None:
+    cloud = make_cloud(Instance("r-1"), Instance("r-2"), settings={"BACKUP_SHARD_SIZE": "1"})
+    event = {"source": "s", "type": "t", "specversion": "1.0", "data": {"instance_ids": "r-1 r-2"}}
+    moments = ("2026-11-24T01:59:00Z", "2026-11-24T02:00:00Z")
+    cloud.invoke([{**event, "id": f"e{number}", "time": moment} for number, moment in enumerate(moments)])
+    cloud.platform.drain(50)
+    finished = [record for record in cloud.logs.records if record["event"] == "request_finished"]
+    assert sorted((record["trigger_id"], record["instances"]) for record in finished) == [
+        ("e0", 0),
+        ("e1", 1),
+        ("e1", 1),
+    ]
+
+
 # Answers that say nothing, and calls that only help
 
 
@@ -429,7 +443,7 @@ def test_what_is_no_list_is_not_read_as_none(make_cloud: Make, operation: str, k
     cloud.kvstore.instance("r-1").add_backup(DEFAULT_START + 0.001, DEFAULT_START + 500, mode="Manual")
     cloud.clock.advance(1)
     cloud.faults.plan(operation, [Fault(kind)])
-    assert (state_of(cloud, TIMER)["adopted"], own(cloud)) == (True, [])
+    assert (state_of(cloud, TIMER)["adopted"], looks(cloud, "CreateBackup")) == (True, [])
 
 
 def test_tags_of_which_a_page_stays_empty_are_backed_up_and_not_ok(make_cloud: Make) -> None:

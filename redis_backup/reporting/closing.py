@@ -33,6 +33,9 @@ class Closing:
     def split(self, shards: Sequence[Mapping[str, object]], unfollowed: str | None) -> Any:
         """The answer where a request was split: its shards tell the rest."""
         self._tell_shared()
+        for request, own in self._works.items():
+            if not own and not request.dry_run:  # all its instances belong to others of the batch: it has no shard
+                self._recorder.request_finished(request, finish(request, own))
         return self._answer(End(unfollowed=unfollowed), shards=shards)
 
     def close(self, unfollowed: Mapping[Request, Unfollowed]) -> Any:

@@ -66,7 +66,10 @@ def run_plan(plan: Plan, handler: Handler | None = None) -> Round:
         try:
             cloud.platform.drain(limit=MOST_DELIVERIES)
         except RuntimeError as error:
-            result.violations.append(f"endless: {error}")
+            if plan.function.async_task:
+                result.violations.append(f"endless: {error}")
+            else:  # then lost answers and retries multiply follow-ups, which the contract allows
+                result.counts["cut off: task IDs not honoured, too many follow-ups"] += 1
             return result
         check.check(Story(cloud, plan, since, caller.sent), result.counts, result.violations)
     return result

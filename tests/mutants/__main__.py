@@ -130,14 +130,14 @@ MUTANTS = (
         "alibaba/parsing.py",
         "        raise Unreadable\n    return value\n",
         "        return []\n    return value\n",
-        "tests/test_promises.py",
+        "tests/test_odd_servers.py",
     ),
     Mutant(
         "tags select from the first page alone",
         "alibaba/rkvstore.py",
         "            if not listed or (len(found) >= total",
         "            if operation == 'DescribeInstances' or not listed or (len(found) >= total",
-        "tests/test_follow.py tests/test_promises.py tests/test_errors.py",
+        "tests/test_rare_cases.py",
     ),
     Mutant(
         "a shard that could not be sent is said to be",
