@@ -128,6 +128,8 @@ def _report_text(record: dict[str, Any]) -> str:
 
 def _instance_text(record: dict[str, Any]) -> str:
     parts = [str(record.get("instance_id", ""))]
+    if record.get("event") == "request_finished":
+        parts = [f"{record.get(name, 0)} {name}" for name in ("instances", "succeeded", "failed")]
     if job_ids := record.get("job_ids"):
         parts.append(f"job {job_ids}" if "," not in str(job_ids) else f"jobs {job_ids}")
     for name, unit in (("progress", "%"), ("duration_seconds", " s"), ("backup_size", " bytes")):

@@ -42,7 +42,7 @@ def serve(port: int, tls: tuple[str, str] | None, calls: bool, verbose: bool, **
     click.echo(f"# {len(cloud.fleet)} instances at {cloud.endpoint}, Ctrl-C ends it")
     if options["speed"] > 1:
         click.echo(
-            "# Its clock runs ahead, so a later redis-backup adopts an earlier one's backup: --speed 1 avoids that."
+            "# Its clock runs ahead of yours: redis-backup says so, and goes by it. --speed 1 avoids that."
         )
 
     def show(text: Any) -> None:

@@ -44,16 +44,17 @@ MUTANTS = (
         "reconcile/act.py",
         "            self.lost(work)\n        return error.problem",
         "            work.has_sent = False\n        return error.problem",
+        "tests/test_rare_cases.py",
     ),
     Mutant(
         "finished sets are asked for before running tasks",
         "reconcile/observe.py",
-        "            answer = yield Call(step, lambda: store.backup_tasks(work.instance.instance_id))\n"
-        "            moment, tasks = answer.sent_at, answer.value\n",
-        "            early = yield Call(step, lambda: store.backup_sets(work.instance.instance_id, asked_since))\n"
-        "            answer = yield Call(step, lambda: store.backup_tasks(work.instance.instance_id))\n"
-        "            moment, tasks = early.sent_at, answer.value\n"
-        "            store = type('Early', (), {'backup_sets': lambda *_: early.value, 'cluster_backups': None})()\n",
+        "        answer = yield Call(step, lambda: store.backup_tasks(instance_id))\n"
+        "        moment, tasks = answer.sent_at, answer.value\n",
+        "        early = yield Call(step, lambda: store.backup_sets(instance_id, since))\n"
+        "        answer = yield Call(step, lambda: store.backup_tasks(instance_id))\n"
+        "        return early.sent_at, [*running_tasks(answer.value, early.value), *early.value]\n"
+        "        moment, tasks = answer.sent_at, answer.value\n",
         "tests/test_states.py",
     ),
     Mutant(
