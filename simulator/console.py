@@ -54,7 +54,7 @@ def line(log: Log, *, verbose: bool = False) -> Text | None:
             return None
         return Text(f"{_clock_text(log.time)}  {log.message}", style="dim")
     event = str(record["event"])
-    word = event.removeprefix("backup_")
+    word = event.removeprefix("backup_").removeprefix("request_")
     text = Text(f"{str(record.get('time', ''))[11:19] or _clock_text(log.time)}  ")
     text.append(f"{word:<10}", style=COLOURS.get(word, ""))
     text.append(_report_text(record) if event == "report" else _instance_text(record))
@@ -88,7 +88,7 @@ def standings(records: Iterable[dict[str, Any]]) -> list[Standing]:
             continue
         key = (str(record.get("region", "")), str(instance))
         standing = found.setdefault(key, Standing(key[1], key[0], ""))
-        word = event.removeprefix("backup_")
+        word = event.removeprefix("backup_").removeprefix("request_")
         standing.state = "running" if word in ("started", "adopted") else word
         standing.job_ids = str(record.get("job_ids", standing.job_ids))
         standing.attempts = str(record.get("attempts", standing.attempts))
