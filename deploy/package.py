@@ -49,7 +49,7 @@ DROPPED = (
     "alibabacloud_tea_util/*",  # named by tea-openapi's metadata; nothing imports it
     "cffi/*",  # cryptography uses its compiled half, _cffi_backend, alone
     "pycparser/*",
-    *(f"{name}/*.so" for name in ("aiohttp", "frozenlist", "multidict", "propcache", "yarl")),
+    *(f"{name}/*.so" for name in ("aiohttp", "charset_normalizer", "frozenlist", "multidict", "propcache", "yarl")),
     *("*.pyi", "*.pyx", "*.pxd", "*.pxi", "*.h", "*/py.typed", "*/tests/*", "*/.hash/*"),
     *(f"*.dist-info/{name}" for name in ("RECORD", "WHEEL", "top_level.txt", "sboms/*", "zip-safe")),
     *(f"{name}-*.dist-info/*" for name in ("alibabacloud_tea_util", "cffi", "pycparser")),
