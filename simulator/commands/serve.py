@@ -41,9 +41,7 @@ def serve(port: int, tls: tuple[str, str] | None, calls: bool, verbose: bool, **
         click.echo(f"export {name}={shlex.quote(value)}")
     click.echo(f"# {len(cloud.fleet)} instances at {cloud.endpoint}, Ctrl-C ends it")
     if options["speed"] > 1:
-        click.echo(
-            "# Its clock runs ahead of yours: redis-backup says so, and goes by it. --speed 1 avoids that."
-        )
+        click.echo("# Its clock runs ahead of yours: redis-backup says so, and goes by it. --speed 1 avoids that.")
 
     def show(text: Any) -> None:
         if text is not None:
