@@ -7,6 +7,12 @@ from collections.abc import Sequence
 EXAMPLE = '{"instance_ids": ["r-bp1zxszhcgatnx01"], "region": "cn-hangzhou", "reason": "before release 42"}'
 
 
+def fitting(text: str, room: int) -> str:
+    """The text, cut to so many bytes where it is longer."""
+    encoded = text.encode("utf-8", "replace")
+    return text if len(encoded) <= room else encoded[: room - 3].decode("utf-8", "ignore") + "…"
+
+
 class BackupError(Exception):
     """The root. Its text is logged by the platform and sent to the caller, so it holds no secret."""
 
@@ -24,7 +30,7 @@ class InvalidRequest(BackupError):  # noqa: N818
     def __init__(self, faults: Sequence[str], *, started: str = "Nothing was started", status: int = 400) -> None:
         self.faults, self.status = tuple(faults), status
         told, room = "", 7000  # bytes; the platform takes 8 KB of an error's text
-        for number, fault in enumerate(self.faults):
+        for number, fault in enumerate(fitting(fault, 2000) for fault in self.faults):
             room -= len(fault.encode()) + 2
             if room < 0:
                 told += f"; and {len(self.faults) - number} more"

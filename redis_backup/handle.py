@@ -8,6 +8,7 @@ from typing import Any
 
 from redis_backup import timestamps
 from redis_backup.alibaba.api_errors import ApiError
+from redis_backup.backoff import Deadline
 from redis_backup.context import Context
 from redis_backup.errors import InvalidRequest
 from redis_backup.followups.handover import Handover
@@ -22,9 +23,10 @@ from redis_backup.request.events import Event, TriggerKind, read_events
 from redis_backup.request.request import Request, merge, read_request, too_many
 from redis_backup.runtime import Runtime
 from redis_backup.settings import Settings
-from redis_backup.states import Outcome, State
+from redis_backup.states import Outcome, Problem, State
 
 _EVENTBRIDGE = 200.0  # seconds that its invocations watch at most: a push may take five minutes
+_LOOKUP_OF_A_BATCH = 30.0  # seconds that the tags of all events of a batch may take
 
 
 def handle(raw: bytes | str, context: Any, runtime: Runtime) -> Any:
@@ -57,7 +59,7 @@ class _Invocation:
             if events[0].method not in ("", "POST"):
                 fault = f"{events[0].method} is no way to ask for a backup: POST a JSON object"
                 raise InvalidRequest([fault], status=405)
-            asked, refused = self._read(events)
+            asked, refused, unselected = self._read(events)
         except InvalidRequest as error:
             self._recorder.nothing_started(kind, events, error_code="InvalidRequest", error_message=str(error))
             return answers.refusal(kind, error)
@@ -66,69 +68,85 @@ class _Invocation:
             return answers.unselected(kind, error.problem)
         requests, shared = merge(asked)
         works = {request: [Work.from_request(request, each) for each in request.instances] for request in requests}
-        closing = Closing(self._context.request_id, kind, works, shared, self._recorder, refused)
-        is_large = sum(map(len, works.values())) > self._settings.shard_size
-        if is_large and not any(request.follow for request in requests):
-            split = self._handover.split(works)
-            if split.is_in_vain:  # as many instances as time allows
-                every = [work for own in works.values() for work in own]
-                self._reconciler.run(every, watch_until=self._context.stop_work_at)
-                return closing.close(dict.fromkeys(requests, Unfollowed(split.why or "")))
-            for work, problem in split.unsent:
-                self._reconciler.record(work, Outcome(State.PENDING, error=problem))
-            return closing.split(split.listed, split.why)
-        return closing.close(self._work(kind, works))
+        closing = Closing(self._context.request_id, kind, works, shared, self._recorder, refused, unselected)
+        every = [work for own in works.values() for work in own]
+        if len(every) <= self._settings.shard_size or any(request.follow for request in requests):
+            return closing.close(self._work(kind, works, every))
+        split = self._handover.split(works)
+        if split.is_in_vain:  # as many instances as time allows
+            self._reconciler.run(every, watch_until=self._last_watch(kind))
+            left = [request for request in requests if not request.dry_run]
+            return closing.close(dict.fromkeys(left, Unfollowed(split.why or "")))
+        for work in every:
+            work.outcome = Outcome(State.PENDING)  # what runs, its shard tells
+        for work, problem in split.unsent:
+            self._reconciler.record(work, Outcome(State.PENDING, error=problem))
+        return closing.split(split.listed, split.why)
 
-    def _read(self, events: Sequence[Event]) -> tuple[list[Request], InvalidRequest | None]:
-        """All requests with their instances, and what is wrong with the other events of a batch.
+    def _read(self, events: Sequence[Event]) -> tuple[list[Request], InvalidRequest | None, Problem | None]:
+        """All requests with their instances; what is wrong with other events of the batch; and why the tags of some
+        could not be looked up.
 
-        Raise InvalidRequest where no event is left, ApiError where the tags of a single one cannot be looked up.
+        Raise InvalidRequest or ApiError where no event is left.
         """
         for name in self._settings.unknown:
             self._recorder.warning(f"{name} is no setting of this function, and was ignored: is it misspelt?")
-        now = timestamps.from_epoch(self._clock.time())
-        requests, faults = [], list[str]()
-        for number, event in enumerate(events, 1):
-            try:
-                request = read_request(event, self._context, self._settings, now, read_follow)
-                requests.append(self._selected(request))
-                if event.warning:
-                    self._recorder.warning(event.warning, request=request)
-            except (InvalidRequest, ApiError) as error:
-                if len(events) == 1:
-                    raise
-                self._recorder.refused(event, str(error))
-                told = (
-                    error.faults if isinstance(error, InvalidRequest) else [f"the tags could not be looked up: {error}"]
-                )
-                faults += [f"event {number} of {len(events)} ({event.id or 'no ID'}): {fault}" for fault in told]
+        until = self._reconciler.deadline.at
+        if len(events) > 1:  # the neighbours of one that cannot be looked up are to be prompt
+            until = min(until, self._clock.monotonic() + _LOOKUP_OF_A_BATCH)
+        read = [self._read_one(event, until) for event in events]
+        requests = [each for each in read if isinstance(each, Request)]
+        refused = answers.refused_events(events, read)
+        unselected = [each for each in read if isinstance(each, ApiError)]
+        if len(events) > 1:
+            for event, each in zip(events, read, strict=True):
+                if not isinstance(each, Request):
+                    self._recorder.refused(event, each.problem if isinstance(each, ApiError) else each)
         if not requests:
-            raise InvalidRequest(faults)
-        started = "Nothing was started for these; the other events of the batch go on"
-        return requests, InvalidRequest(faults, started=started) if faults else None
+            raise refused or unselected[0]
+        return requests, refused, unselected[0].problem if unselected else None
 
-    def _selected(self, request: Request) -> Request:
+    def _read_one(self, event: Event, until: float) -> Request | InvalidRequest | ApiError:
+        """One event's request, or why there is none; its tags are looked up until then at most."""
+        now = timestamps.from_epoch(self._clock.time())
+        try:
+            request = self._selected(read_request(event, self._context, self._settings, now, read_follow), until)
+        except (InvalidRequest, ApiError) as error:
+            return error
+        if event.warning:
+            self._recorder.warning(event.warning, request=request)
+        return request
+
+    def _selected(self, request: Request, until: float) -> Request:
         """The request with the instances that its tags select."""
-        selected = self._reconciler.select(request)
+        selected = self._reconciler.select(request, Deadline(self._clock, until))
         if not selected.instances:
             raise InvalidRequest([f"tags {json.dumps(request.tags)} select no instance in {request.region}"])
         if len(selected.instances) > self._settings.max_instances:
             raise InvalidRequest([too_many(len(selected.instances), self._settings.max_instances)])
         return selected
 
-    def _work(self, kind: TriggerKind, works: Mapping[Request, Sequence[Work]]) -> dict[Request, Unfollowed]:
+    def _work(
+        self, kind: TriggerKind, works: Mapping[Request, Sequence[Work]], every: Sequence[Work]
+    ) -> dict[Request, Unfollowed]:
         """Bring all instances as far as they can be brought, and hand over the rest; why that is not possible."""
-        every = [work for own in works.values() for work in own]
-        began, last = self._context.started, self._context.stop_work_at
-        wait_until = began + max((request.wait_seconds for request in works), default=0)
-        watch_until = {TriggerKind.EVENTBRIDGE: began + _EVENTBRIDGE, TriggerKind.TIMER: last, TriggerKind.FOLLOW: last}
+        wait_until = self._context.started + max((request.wait_seconds for request in works), default=0)
+        is_asked = kind in (TriggerKind.MANUAL, TriggerKind.HTTP)
         self._await_due(works)
-        self._reconciler.run(every, wait_until=wait_until, watch_until=watch_until.get(kind, wait_until))
+        left = [work for work in every if work.is_open]
+        self._reconciler.run(
+            left, wait_until=wait_until, watch_until=wait_until if is_asked else self._last_watch(kind)
+        )
         self._reconciler.expire(every)
         unfollowed = self._handover.follow_up(works)
         if left := [work for request in unfollowed for work in works[request] if work.wants_watch]:
-            self._reconciler.run(left, watch_until=last)  # nothing else will watch them
+            self._reconciler.run(left, watch_until=self._last_watch(kind))  # nothing else will watch them
         return unfollowed
+
+    def _last_watch(self, kind: TriggerKind) -> float:
+        """Until when, on the monotonic clock, an invocation watches at most, whoever follows up."""
+        last = self._context.stop_work_at
+        return min(last, self._context.started + _EVENTBRIDGE) if kind is TriggerKind.EVENTBRIDGE else last
 
     def _await_due(self, works: Mapping[Request, Sequence[Work]]) -> None:
         """That delays are honoured could not be confirmed: a follow-up that is early waits, and watches meanwhile."""
@@ -140,7 +158,8 @@ class _Invocation:
             )
             left = self._reconciler.deadline.remaining()
             room = ROOM if self._context.timeout >= LEAST_TIMEOUT else 0.15 * left
-            if (pause := min(self._seconds_to(request), left - room)) > 0:
+            pause = min(self._seconds_to(request), left - room)
+            if pause > 0 and any(work.is_open for work in own):
                 self._clock.sleep(pause)
 
     def _seconds_to(self, request: Request) -> float:

@@ -177,10 +177,16 @@ def test_the_latest_earliest_begin_is_the_strictest_and_no_max_age_is_lent(
     ]
 
 
-def test_what_events_of_a_batch_know_of_an_instance_is_put_together() -> None:
-    batch = [{**ASK, "jobs": {"r-a": ["1", "2"]}}, {**ASK, "jobs": {"r-a": ["2", "3"]}}]
+@pytest.mark.parametrize(
+    ("first", "second", "known"), [(["1", "2"], ["2", "3"], ("1", "2")), ([], ["2", "3"], ("2", "3"))]
+)
+def test_the_event_that_has_an_instance_knows_its_own_jobs_or_another_s(
+    first: list[str], second: list[str], known: tuple[str, ...]
+) -> None:
+    """Never both: as one list they would be jobs of one backup."""
+    batch = [{**ASK, "jobs": {"r-a": first}}, {**ASK, "jobs": {"r-a": second}}]
     requests, _ = merge(read([cloud_event(data, id=str(number)) for number, data in enumerate(batch)]))
-    assert [request.jobs for request in requests] == [{"cn-hangzhou/r-a": ("1", "2", "3")}, {}]
+    assert [request.jobs for request in requests] == [{"cn-hangzhou/r-a": known}, {}]
 
 
 def test_more_instances_than_allowed_are_refused_in_each_event_by_itself() -> None:
@@ -340,7 +346,7 @@ FAULTS = [
     ({"instance_idz": ["r-a"], **ASK}, ["instance_idz is no field"]),
     ("not an id", ["the event is a text that is neither JSON nor instance IDs (9 characters)"]),
     ('{"instance_ids": ["r-a"]', ["the event is a text that is no valid JSON (line 1, column 25: Expecting"]),
-    ({"instance_ids": ["r-a", "bad id"]}, ['not "bad id"']),
+    ({"instance_ids": ["r-a", "bad id"]}, ['not "bad", "id"']),
     (b"\xff\xfe\x00", ["the event is 3 bytes that are no UTF-8 text"]),
     ("9" * 5000, ["the event is a text that is neither JSON nor instance IDs (5000 characters)"]),
     (
@@ -353,7 +359,7 @@ FAULTS = [
     ({"instance_ids": ["r-a\ud800"]}, ['not "r-a\\ud800"']),
     ("17", ["the event is a number: it takes a JSON object or instance IDs"]),
     ("true", ["the event is true or false: it takes"]),
-    ("[" * 100_000, ["the event is nested too deeply"]),
+    ("[" * 100_000, ["the event is a text that is nested too deeply"]),
     ({"instance_ids": ["R-A", 5, "x/y/r-a", "acs:ecs:a:b:instance/i-1", "r-a"]}, ['not "R-A", 5, "x/y/r-a", "acs:ecs']),
     ({"instance_ids": ["r-A"] * 7}, ['"r-A" and 2 more']),
     ({**ASK, "tags": {}}, ["tags takes an object of 1 to 5 texts, not {}"]),
@@ -395,7 +401,7 @@ FAULTS = [
     ({"wait_seconds": -1, "dry_run": 1, "x": 1}, ["x is no field", "wait_seconds takes", "dry_run takes"]),
     ({"body": "%", "isBase64Encoded": True, "requestContext": {}}, ["HTTP body is no base64"]),
     ({"body": "/w==", "isBase64Encoded": True, "requestContext": {}}, ["HTTP body holds bytes that are no UTF-8"]),
-    ({"body": "[" * 100_000, "requestContext": {}}, ["HTTP body is nested too deeply"]),
+    ({"body": "[" * 100_000, "requestContext": {}}, ["the HTTP body is a text that is nested too deeply"]),
     ({"body": "x" * 1_000_001, "requestContext": {}}, ["HTTP body is 1000001 characters long"]),
 ]
 

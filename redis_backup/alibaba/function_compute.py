@@ -38,10 +38,12 @@ class FunctionName:
     @property
     def resource(self) -> str:
         """What RAM has to allow `fc:InvokeFunction` on."""
-        if not self.service:
-            return f"acs:fc:{self.region}:{self.account_id}:functions/{self.function}"
-        service = f"{self.service}.{self.qualifier}" if self.qualifier else self.service
-        return f"acs:fc:{self.region}:{self.account_id}:services/{service}/functions/{self.function}"
+        name = f"functions/{self.function}"
+        if self.service:
+            name = f"services/{self.service}{'.' if self.qualifier else ''}{self.qualifier}/{name}"
+        elif self.qualifier:
+            name = f"{name}/{self.qualifier}"
+        return f"acs:fc:{self.region}:{self.account_id}:{name}"
 
 
 @dataclass(frozen=True)

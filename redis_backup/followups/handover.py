@@ -10,7 +10,7 @@ from redis_backup import timestamps
 from redis_backup.alibaba.function_compute import FunctionName
 from redis_backup.context import Context
 from redis_backup.followups import payload
-from redis_backup.followups.sending import Sender, Sent, SentAs
+from redis_backup.followups.sending import Sender, SentAs
 from redis_backup.reconcile.watch import is_prompt
 from redis_backup.reconcile.work import Unfollowed, Work
 from redis_backup.request.request import Request
@@ -72,17 +72,22 @@ class Handover:
         listed: list[Mapping[str, object]] = []
         unsent: list[tuple[Work, Problem]] = []
         why: str | None = None
+        parts: list[tuple[Request, payload.FollowUp]] = []
         for request, own in works.items():
-            now = self._now()
-            sent_at = now if is_prompt(request, self._began) else None
-            parts = payload.shards(request, own, self._settings.shard_size, self._began, sent_at=sent_at)
-            for part, each in zip(parts, self._sender.send(parts), strict=True):
-                how = self._again(request, part) if each.sent_as is SentAs.REPEAT else each
-                sent_as = SentAs.FAILED if how.problem else each.sent_as
-                listed.append({"task_id": part.task_id, "instances": len(part.works), "sent": sent_as.value})
-                if how.problem:
-                    why = self._why(how.problem)
-                    unsent += [(work, how.problem) for work in part.works]
+            sent_at = self._now() if is_prompt(request, self._began) else None
+            shards = payload.shards(request, own, self._settings.shard_size, self._began, sent_at=sent_at)
+            parts += [(request, shard) for shard in shards]
+        sent = self._sender.send([part for _, part in parts])
+        taken = [part for part, each in zip(parts, sent, strict=True) if each.sent_as is SentAs.REPEAT]
+        again = [later for request, part in taken for later in self._again(request, part)]
+        problems = {work: each.problem for each in (*sent, *self._sender.send(again)) for work in each.follow_up.works}
+        for (request, part), each in zip(parts, sent, strict=True):
+            problem = next((problems[work] for work in part.works if problems[work]), None)
+            sent_as = SentAs.FAILED if problem else each.sent_as
+            listed.append({"task_id": part.task_id, "instances": len(part.works), "sent": sent_as.value})
+            if problem:
+                why = why if request.dry_run else self._why(problem)
+                unsent += [(work, problem) for work in part.works]
         return Shards(listed, unsent, why)
 
     def why_unsent(self, problem: Problem) -> str:
@@ -91,10 +96,9 @@ class Handover:
         what = f"fc:InvokeFunction on {resource}"
         return f"{what}: {problem.message} ({problem.code}); {problem.hint or 'send the request again'}"
 
-    def _again(self, request: Request, shard: payload.FollowUp) -> Sent:
+    def _again(self, request: Request, shard: payload.FollowUp) -> list[payload.FollowUp]:
         due = payload.next_due(request, (), self._settings.follow_seconds, self._context.timeout, self._now())
-        sent = self._sender.send(payload.sent_again(shard, request, self._began, due))
-        return next((each for each in sent if each.problem), sent[0])
+        return payload.sent_again(shard, request, self._began, due)
 
     def _why(self, problem: Problem) -> str:
         if not self._told:

@@ -85,8 +85,8 @@ def next_due(request: Request, works: Iterable[Work], step: int, timeout: float,
     else:
         least = timedelta(seconds=step / 2)
     number = math.ceil((max(now + least, soonest) - request.since) / timedelta(seconds=step))
-    if request.follow:
-        number = max(number, math.floor((request.follow.due - request.since) / timedelta(seconds=step)) + 1)
+    before = request.follow.due if request.follow else request.since
+    number = max(number, math.floor((before - request.since) / timedelta(seconds=step)) + 1)
     return request.since + timedelta(seconds=number * step)
 
 
@@ -153,9 +153,9 @@ def _parts(request: Request, works: Sequence[Work], follow: Follow) -> list[Foll
         return []
     payload = json.dumps(_request_again(request, works, follow), separators=(",", ":")).encode()
     if len(payload) > MAX_ASYNC_PAYLOAD and len(works) > 1:  # job IDs by the thousand
-        half = len(works) // 2
-        rest = replace(follow, finished=Finished())  # what is final is told once
-        return _parts(request, works[:half], follow) + _parts(request, works[half:], rest)
+        half, shard = len(works) // 2, follow.shard or "1/1"
+        rest = replace(follow, finished=Finished(), shard=f"{shard}b")  # what is final is told once
+        return _parts(request, works[:half], replace(follow, shard=f"{shard}a")) + _parts(request, works[half:], rest)
     return [FollowUp(_task_id(request, works, follow), payload, follow.due, tuple(works))]
 
 
@@ -176,7 +176,7 @@ def _task_id(request: Request, works: Iterable[Work], follow: Follow) -> str:
 
 
 def _request_again(request: Request, works: Sequence[Work], follow: Follow) -> dict[str, Any]:
-    jobs = {work.instance.key: _jobs(work, is_shard=follow.due == request.since) for work in works}
+    jobs = {work.instance.key: _jobs(work) for work in works}
     fields: dict[str, Any] = {
         "follow": _write_follow(follow),
         "instance_ids": [work.instance.key for work in works],
@@ -190,6 +190,6 @@ def _request_again(request: Request, works: Sequence[Work], follow: Follow) -> d
     return {name: value for name, value in fields.items() if value}
 
 
-def _jobs(work: Work, *, is_shard: bool) -> list[str]:
-    """What is known of an instance; for a follow-up, what was last recorded of it as well."""
-    return replace(work.known, recorded=None if is_shard else work.recorded).encode()
+def _jobs(work: Work) -> list[str]:
+    """What is known of an instance, and what was last recorded of it."""
+    return replace(work.known, recorded=work.recorded).encode()

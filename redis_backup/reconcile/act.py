@@ -13,12 +13,11 @@ from redis_backup.alibaba.rkvstore import RKVStore
 from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.known import Attempt, KnownJobs, StillTask
 from redis_backup.reconcile.watch import SEND_WITHIN
-from redis_backup.reconcile.work import Answer, Call, Pause, Step, Steps, Work
+from redis_backup.reconcile.work import OUT_OF_TIME, Answer, Call, Pause, Step, Steps, Work
 from redis_backup.runtime import Clock
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 
 _BUSY_AGAIN = timedelta(minutes=9)  # an older task that stood still, and runs all the same, is believed for so long
-_TIME_TO_LOOK = timedelta(seconds=3)  # so that the next look comes before the watch's gap is too long
 _CLOCK_UNKNOWN = timedelta(seconds=2)  # what R-KVStore's clock may be behind where no answer has told
 
 
@@ -44,8 +43,15 @@ class Actor:
         try:
             answer = yield Call(Step.CREATE, lambda: self._send(work, attempts, clear_moment), attempts=1)
         except ApiError as error:
+            if error.problem.code == OUT_OF_TIME:  # it was not sent
+                raise
             work.has_sent = True
             return self._not_started(work, error)
+        except NoLongerClearError:
+            raise
+        except Exception:  # whatever it was, a backup may have begun
+            self.lost(work)
+            raise
         work.has_sent = True
         work.known = self._with_attempt(work, answer)
         work.outcome = Outcome(State.RUNNING, answer.value, attempts=attempts + 1)
@@ -55,7 +61,7 @@ class Actor:
     def _send(self, work: Work, attempts: int, clear_moment: datetime | None) -> tuple[str, ...]:
         """On a worker's thread: whatever becomes of the invocation, the job IDs are on record first."""
         now = timestamps.from_epoch(self._clock.time())
-        if clear_moment and now - clear_moment > SEND_WITHIN - _TIME_TO_LOOK:
+        if clear_moment and now - clear_moment > SEND_WITHIN:
             raise NoLongerClearError
         store = self._stores[work.instance.region]
         job_ids = store.create_backup(work.instance.instance_id, work.request.retention_days)

@@ -76,8 +76,7 @@ class Fleet:
     def run(self, works: Iterable[Work], *, wait_until: float, watch_until: float) -> None:
         """Bring all as far as they can be brought. What is not reached in time is what it was known to be."""
         self._wait_until, self._watch_until = wait_until, min(watch_until, self._deadline.at)
-        # What has not begun comes before what runs.
-        self._todo = deque(sorted(works, key=lambda work: (work.known.current is not None, work.instance.region)))
+        self._todo = deque(sorted(works, key=self._turn))
         self._described = {id(work) for work in self._todo if work.facts is not None}
         self._later: list[tuple[float, int, _Visit | Work]] = []
         self._ready: list[tuple[Step, int, _Visit]] = []
@@ -100,10 +99,16 @@ class Fleet:
             self._pool.shutdown(wait=False, cancel_futures=True)
         self._leave()
 
+    def _turn(self, work: Work) -> tuple[bool, bool, str]:
+        """What has not begun comes before what runs, and what starts at its first look before what is watched."""
+        return work.known.current is not None, not self._visitor.is_prompt(work), work.instance.region
+
     def _is_over(self) -> bool:
         """Whether nothing can be done any more; what is left has no time for a watch, or its watch has had its time."""
         if self._flying:
             return False
+        if self._throttle.wait() >= self._deadline.remaining():
+            return True
         under_way = [visit for _, _, visit in self._ready]
         under_way += [due for _, _, due in self._later if isinstance(due, _Visit)]
         busy = {work for visit in under_way for work in visit.works}
@@ -174,9 +179,11 @@ class Fleet:
             raise result  # the process is to end
         if isinstance(result, ApiError) and result.kind is ErrorKind.THROTTLED:
             self._throttle.back_off(sent, result.retry_after)
+            visit.problem = result.problem
             self._push(visit, call)
             return
-        self._throttle.served(self._clock.monotonic() - sent)
+        if not isinstance(result, NoLongerClearError):
+            self._throttle.served(self._clock.monotonic() - sent)
         if isinstance(result, ApiError) and result.kind in _TRY_AGAIN and self._again(visit, call, result):
             return
         visit.failures, visit.problem = 0, None
@@ -194,12 +201,7 @@ class Fleet:
     def _advance(self, visit: _Visit, result: Any) -> None:
         """Let a visit go on with what its call gave, to the next call or to its end."""
         try:
-            if isinstance(result, (ApiError, NoLongerClearError)):
-                wanted = visit.steps.throw(result)
-            elif isinstance(result, Exception):
-                raise result
-            else:
-                wanted = visit.steps.send(result)
+            wanted = visit.steps.throw(result) if isinstance(result, Exception) else visit.steps.send(result)
         except StopIteration:
             self._ended_visit(visit)
         except ApiError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from redis_backup.alibaba.parsing import JobStatus
@@ -38,12 +39,12 @@ class Journal:
         is_new_id = not set(outcome.job_ids) <= work.recorded_ids
         work.outcome = outcome
         work.recorded, work.recorded_ids = now, work.recorded_ids | set(outcome.job_ids)
+        if outcome.state is State.RUNNING and outcome.error and now != before:
+            self.warn("a look at a backup that runs failed", work, outcome.error)
         goes_on = before is not None and before[0] is outcome.state is State.RUNNING
-        if outcome.state is State.RUNNING and outcome.error:
-            if now != before:
-                self.warn("a look at a backup that runs failed", work, outcome.error)
-        elif is_new_id or (now != before and not goes_on):
-            self._records.state(work.request, work.instance, outcome)
+        if is_new_id or (now != before and not goes_on):
+            error = None if outcome.state is State.RUNNING else outcome.error
+            self._records.state(work.request, work.instance, replace(outcome, error=error))
 
     def started(self, work: Work, outcome: Outcome) -> None:
         """Write down the job IDs of a backup that has started, before anything else is done with them."""

@@ -58,7 +58,7 @@ class KnownJobs:
 
     `unanswered_at`: when a CreateBackup of unknown outcome was sent, where that cannot be watched; `is_starved`: only
     want of calls or time has kept it from a watch since the first invocation; `recorded`: the state and the error code
-    that were last recorded.
+    that an earlier invocation recorded last.
     """
 
     attempts: tuple[Attempt, ...] = ()

@@ -115,14 +115,15 @@ class Observer:
     def _describe(self, work: Work, store: RKVStore, step: Step) -> Steps[None]:
         """Ask the instance itself what it is, where that is not known. That helps, and may fail."""
         is_old = self.is_no_use(work) and work.facts_at and self._now() - work.facts_at > _STATUS_READ_EVERY
-        if work.facts is not None and not is_old:
+        if work.is_undescribed or (work.facts is not None and not is_old):
             return
         try:
             answer = yield Call(step, lambda: store.describe_one(work.instance.instance_id), attempts=2)
         except ApiError as error:
             if error.is_not_found:
                 raise
-            if error.kind is ErrorKind.PERMANENT and not work.known.current:
+            work.is_undescribed = error.kind is ErrorKind.PERMANENT
+            if work.is_undescribed and not work.known.current:
                 self._journal.warn("what the instance is could not be asked", work, error.problem)
             return
         work.facts, work.facts_at = answer.value, answer.sent_at

@@ -41,13 +41,13 @@ class Reconciler:
         actor = Actor(self._stores, self._api_clock, clock, self._journal)
         self._visitor = Visitor(observer, actor, self._journal, clock, context.timeout, settings)
 
-    def select(self, request: Request) -> Request:
-        """Add the instances that have the request's tags. Raise ApiError where they cannot be listed."""
+    def select(self, request: Request, deadline: Deadline) -> Request:
+        """Add the instances that have the request's tags. Raise ApiError where they cannot be listed in time."""
         if not request.tags:
             return request
         self._connect([request.region])
-        step = partial(select, request, self._stores[request.region], self._clock, self.deadline)
-        [found] = side_by_side([step], 1, self.deadline)
+        step = partial(select, request, self._stores[request.region], self._clock, deadline)
+        [found] = side_by_side([step], 1, deadline)
         if found is None:
             raise no_time_for_a_call()
         selected, warnings = found
@@ -71,8 +71,7 @@ class Reconciler:
         has_room = self._context.timeout >= LEAST_TIMEOUT
         fleet.run(allowed, wait_until=wait_until, watch_until=watch_until if has_room else 0.0)
         for work in allowed:
-            is_first = work.request.follow is None or work.request.is_shard
-            is_starved = work.wants_watch and not work.has_sent and (is_first or work.known.is_starved)
+            is_starved = work.wants_watch and not work.has_sent and (work.is_first or work.known.is_starved)
             work.known = replace(work.known, is_starved=is_starved)
 
     def expire(self, works: Iterable[Work]) -> None:

@@ -242,11 +242,11 @@ def _outcome(state: State, backup: Backup) -> Outcome:
 def _gave_up(failed: tuple[Backup, ...], max_attempts: int) -> Outcome:
     ids = tuple(dict.fromkeys(job_id for backup in failed for job_id in backup.job_ids))
     starts = [backup.started_at for backup in failed if backup.started_at]
-    is_gone = failed[-1].has_vanished
+    is_gone = any(backup.has_vanished for backup in failed)
     problem = Problem(
         "BackupVanished" if is_gone else "BackupJobFailed",
         f"{len(failed)} of at most {max_attempts} backups of this request failed"
-        + (", the last because it is in no list any more" if is_gone else ""),
+        + (", of which one is in no list any more" if is_gone else ""),
         ErrorKind.PERMANENT,
         hint="look at the backup jobs in the instance's console; then ask again with a new `since`",
     )

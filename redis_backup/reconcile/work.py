@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum, IntEnum
 from typing import Any, TypeVar
@@ -66,7 +66,8 @@ class Next(Enum):
 class Work:
     """One instance of a request.
 
-    `facts`: what DescribeInstances said of it, and when; `has_sent`: whether this invocation has sent a CreateBackup
+    `facts`: what DescribeInstances said of it, and when; `is_undescribed`: the instance itself may not be asked that;
+    `is_first`: no earlier invocation has worked on it; `has_sent`: whether this invocation has sent a CreateBackup
     that was not answered as throttled; `recorded`, `recorded_ids`: the state, error code and job IDs on record;
     `failed_ids`, `failed`: the job IDs of failed attempts that are, and how many attempts those were.
     """
@@ -76,7 +77,9 @@ class Work:
     known: KnownJobs = field(default_factory=KnownJobs)
     facts: Instance | None = None
     facts_at: datetime | None = None
+    is_undescribed: bool = False
     watch: Watch = field(default_factory=Watch)
+    is_first: bool = True
     has_sent: bool = False
     next: Next = Next.NOTHING
     outcome: Outcome = field(default_factory=lambda: Outcome(State.PENDING))
@@ -89,9 +92,10 @@ class Work:
     def from_request(cls, request: Request, instance: InstanceRef) -> Work:
         """Begin with what the request's `jobs` say."""
         known = KnownJobs.decode(request.jobs.get(instance.key, ()))
-        work = cls(request, instance, known)
-        if request.follow:  # an earlier invocation has recorded it
+        work = cls(request, instance, replace(known, recorded=None))
+        if request.follow and not request.is_shard:  # an earlier invocation has recorded it
             work.recorded = known.last_recorded()
+            work.is_first = work.recorded is None
             work.recorded_ids = frozenset(job_id for attempt in known.attempts for job_id in attempt.job_ids)
             failed = [attempt for attempt in known.attempts if attempt.ended is not None]
             work.failed, work.failed_ids = len(failed), work.recorded_ids if failed else frozenset()
@@ -109,7 +113,9 @@ class Work:
     def wants_watch(self) -> bool:
         """Whether it is left for want of a watch, or of a look."""
         error = self.outcome.error
-        return self.outcome.state is State.PENDING and error is not None and error.code in (WATCHING, OUT_OF_TIME)
+        if self.outcome.state is not State.PENDING or error is None:
+            return False
+        return error.code in (WATCHING, OUT_OF_TIME) or error.kind is ErrorKind.THROTTLED
 
 
 T = TypeVar("T")

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis_backup.errors import BackupFailed, BackupPending, InvalidRequest
+from redis_backup.errors import BackupFailed, BackupPending, InvalidRequest, fitting
+from redis_backup.reporting.records import UNSELECTED
 from redis_backup.request.events import Event, TriggerKind
 from redis_backup.states import ErrorKind, Problem
 
@@ -48,6 +49,25 @@ def answer(kind: TriggerKind, report: dict[str, Any], end: End, refused: Invalid
     return report
 
 
+def refused_events(events: Sequence[Event], read: Sequence[object]) -> InvalidRequest | None:
+    """What is wrong with the events that are no requests. `read`: for each event its request, or what was raised."""
+    errors = [
+        (number, event, error)
+        for number, (event, error) in enumerate(zip(events, read, strict=True), 1)
+        if isinstance(error, InvalidRequest)
+    ]
+    if not errors or len(events) == 1:
+        return errors[0][2] if errors else None
+    faults = [
+        f"event {number} of {len(events)} ({event.id or 'no ID'}): {fault}"
+        for number, event, error in errors
+        for fault in error.faults
+    ]
+    if len(errors) == len(events):
+        return InvalidRequest(faults)
+    return InvalidRequest(faults, started="Nothing was started for these; the other events of the batch go on")
+
+
 def refusal(kind: TriggerKind, error: InvalidRequest) -> Any:
     """The answer to an event that is no request. Raises the error for all triggers but HTTP."""
     if kind is not TriggerKind.HTTP:
@@ -58,7 +78,7 @@ def refusal(kind: TriggerKind, error: InvalidRequest) -> Any:
 
 def unselected(kind: TriggerKind, problem: Problem) -> Any:
     """The answer where the instances that bear the tags could not be looked up."""
-    text = f"nothing was started, since the tags could not be looked up: {problem.message}; {problem.hint or ''}"
+    text = f"nothing was started, since {UNSELECTED}: {problem.message}; {problem.hint or ''}"
     if kind is TriggerKind.HTTP:
         return _http_answer(502, {"error": {"type": problem.code, "message": text}})
     raise (BackupFailed if problem.kind is ErrorKind.PERMANENT else BackupPending)(text)
@@ -82,6 +102,7 @@ def _text(report: Mapping[str, Any], end: End) -> str:
     summary += f"; {end.failed_before}" if end.failed_before else ""
     if end.unfollowed:
         summary += f"; nothing follows up what is not final: {end.unfollowed}"
+    summary = fitting(summary, _MAX_TEXT // 2)
     bad = [item for item in report["instances"] if item["state"] in ("failed", "pending")]
     shown: list[str] = []
     room = _MAX_TEXT - len(summary.encode()) - 100

@@ -9,14 +9,18 @@ from redis_backup.errors import InvalidRequest
 from redis_backup.reconcile.work import Unfollowed, Work, finish, incomplete
 from redis_backup.reporting import answers
 from redis_backup.reporting.answers import End
-from redis_backup.reporting.records import Recorder
+from redis_backup.reporting.records import UNSELECTED, Recorder
 from redis_backup.reporting.report import log_fields, make_report
 from redis_backup.request.events import TriggerKind
 from redis_backup.request.request import Request, Shared
+from redis_backup.states import ErrorKind, Problem
 
 
 class Closing:
-    """Closes one invocation, whose `works` are the instances of each request. `refused`: events of its batch."""
+    """Closes one invocation, whose `works` are the instances of each request.
+
+    `refused`: events of its batch; `unselected`: why the tags of some could not be looked up.
+    """
 
     def __init__(
         self,
@@ -26,9 +30,10 @@ class Closing:
         shared: Sequence[Shared],
         recorder: Recorder,
         refused: InvalidRequest | None,
+        unselected: Problem | None,
     ) -> None:
         self._request_id, self._kind, self._works, self._shared = request_id, kind, works, shared
-        self._recorder, self._refused = recorder, refused
+        self._recorder, self._refused, self._unselected = recorder, refused, unselected
 
     def split(self, shards: Sequence[Mapping[str, object]], unfollowed: str | None) -> Any:
         """The answer where a request was split: its shards tell the rest."""
@@ -36,7 +41,7 @@ class Closing:
         for request, own in self._works.items():
             if not own and not request.dry_run:  # all its instances belong to others of the batch: it has no shard
                 self._recorder.request_finished(request, finish(request, own))
-        return self._answer(End(unfollowed=unfollowed), shards=shards)
+        return self._answer([], unfollowed, has_failed=False, shards=shards)
 
     def close(self, unfollowed: Mapping[Request, Unfollowed]) -> Any:
         """The answer where all instances were worked on. `unfollowed`: why what is left will not be followed up."""
@@ -51,7 +56,7 @@ class Closing:
                 has_failed = has_failed or bool(finished.failed or finished.unlisted)
                 failed_before += self._failed_before(request)
         left = (each.why for request, each in unfollowed.items() if self._is_left(request, each))
-        return self._answer(End(has_failed, "; ".join(failed_before), next(left, None)))
+        return self._answer(failed_before, next(left, None), has_failed=has_failed)
 
     def _is_left(self, request: Request, unfollowed: Unfollowed) -> bool:
         return any(work.outcome.state in unfollowed.leaves for work in self._works[request])
@@ -68,7 +73,19 @@ class Closing:
         told = [f"{finished.failed} failed before: {', '.join(finished.failed_ids)[:2000]}"] if finished.failed else []
         return told + ([f"{finished.unlisted} instances were not listed"] if finished.unlisted else [])
 
-    def _answer(self, end: End, shards: Sequence[Mapping[str, object]] = ()) -> Any:
+    def _answer(
+        self,
+        failed_before: list[str],
+        unfollowed: str | None,
+        *,
+        has_failed: bool,
+        shards: Sequence[Mapping[str, object]] = (),
+    ) -> Any:
+        if self._unselected:
+            text = f"of other events of the batch {UNSELECTED}: {self._unselected.message}"
+            failed_before, unfollowed = [*failed_before, text], unfollowed or text
+            has_failed = has_failed or self._unselected.kind is ErrorKind.PERMANENT
+        end = End(has_failed, "; ".join(failed_before), unfollowed)
         unlisted = next((request for request in self._works if request.unlisted), None)
         report = make_report(
             self._request_id,
@@ -77,7 +94,7 @@ class Closing:
             [work for own in self._works.values() for work in own],
             shards=shards,
             is_ok=not end.has_failed,
-            problem=incomplete(unlisted, unlisted.unlisted) if unlisted else None,
+            problem=incomplete(unlisted, unlisted.unlisted) if unlisted else self._unselected,
         )
         level = "ERROR" if not report["ok"] else "WARNING" if end.unfollowed else "INFO"
         self._recorder.report(level, {**log_fields(report), "hint": end.unfollowed})

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis_backup import timestamps
+from redis_backup.errors import InvalidRequest
 from redis_backup.reconcile.work import WATCHING
 from redis_backup.request.events import Event, TriggerKind
 from redis_backup.request.instances import InstanceRef
@@ -18,6 +19,7 @@ from redis_backup.request.request import Finished, Request, Shared
 from redis_backup.runtime import Runtime
 from redis_backup.states import Outcome, Problem, State
 
+UNSELECTED = "the tags could not be looked up"
 MAX_BYTES = 2000  # SQL of Log Service sees the first 2,048 bytes of a value
 _LINE_ENDS = {ord(char): f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"}  # that JSON leaves as they are
 _EVENTS = {
@@ -98,10 +100,13 @@ class Recorder:
         for job_ids in _chunks(outcome.job_ids) or [None]:
             self._write("INFO", "backup_adopted", {**record, "job_ids": job_ids})
 
-    def refused(self, event: Event, message: str) -> None:
-        """An event of a batch that is no request."""
-        fields = {"trigger": event.kind.value, "trigger_id": event.id}
-        self._write("ERROR", "event_refused", {**fields, "error_code": "InvalidRequest", "error_message": message})
+    def refused(self, event: Event, why: InvalidRequest | Problem) -> None:
+        """An event of a batch that is no request, or whose instances could not be looked up."""
+        about = {"trigger": event.kind.value, "trigger_id": event.id}
+        told = {"error_code": "InvalidRequest", "error_message": str(why)}
+        if isinstance(why, Problem):
+            told = {**error_fields(why), "error_message": f"{UNSELECTED}: {why.message}"}
+        self._write("ERROR", "event_refused", {**about, **told})
 
     def request_finished(self, request: Request, finished: Finished) -> None:
         """Nothing of a request (or shard) is open any more: what came of all of it."""

@@ -69,22 +69,12 @@ def read_events(raw: bytes | str, request_id: str) -> list[Event]:
             raise InvalidRequest(
                 [f"the event is {len(raw)} bytes that are no UTF-8 text: it takes JSON or instance IDs"]
             ) from None
-    try:
-        value = _json_or_text(raw)
-        if isinstance(value, list) and any(isinstance(_json_or_text(item), dict) for item in value):
-            return [_item(item, request_id) for item in value]
-        return [_classify(value, request_id)]
-    except RecursionError:
-        raise InvalidRequest(["the event is nested too deeply: it takes a JSON object or instance IDs"]) from None
-
-
-def _item(value: Any, request_id: str) -> Event:
-    """One event of a batch, which is refused by itself."""
-    try:
-        return _classify(_json_or_text(value), request_id)
-    except RecursionError:
-        fault = "the event is nested too deeply: it takes a JSON object or instance IDs"
-        return Event(TriggerKind.MANUAL, request_id, "event", None, fault=fault)
+    value = _json_or_text(raw)
+    if isinstance(value, list):
+        items = [_json_or_text(item) for item in value]
+        if any(isinstance(item, dict) for item in items):
+            return [_classify(item, request_id) for item in items]
+    return [_classify(value, request_id)]
 
 
 def _classify(value: Any, request_id: str) -> Event:
@@ -154,8 +144,6 @@ def _http(value: Mapping[str, Any]) -> Event:
         fault = "HTTP body holds bytes that are no UTF-8 text: it takes a JSON object"
     except binascii.Error:
         fault = "HTTP body is no base64, though isBase64Encoded says so: it takes a JSON object"
-    except RecursionError:
-        fault = "HTTP body is nested too deeply: it takes a JSON object"
     except ValueError as error:
         fault = f"HTTP body {error}: it takes a JSON object of at most {MAX_BODY}"
     event = Event(
@@ -201,7 +189,7 @@ def _json_or_text(value: Any) -> Any:
             return None
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
     return value
 

@@ -39,12 +39,17 @@ def json_fault(text: str) -> str | None:
         return f"no valid JSON (line {error.lineno}, column {error.colno}: {error.msg})"
     except ValueError:  # CPython reads no integer of more than 4,300 digits
         return "no valid JSON that can be read: a number in it is too long"
+    except RecursionError:
+        return "nested too deeply"
     return None
 
 
 def shown(value: Any) -> str:
     """A value in a message: short, and in one line."""
-    text = json.dumps(value, default=str)
+    try:
+        text = json.dumps(value, default=str)
+    except RecursionError:
+        return "a value that is nested too deeply"
     return text if len(text) <= 60 else text[:57] + "…"
 
 

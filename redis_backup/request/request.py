@@ -137,7 +137,10 @@ class Shared:
 
 
 def merge(requests: Sequence[Request]) -> tuple[list[Request], list[Shared]]:
-    """Leave each instance to one request: a real one before a dry run, then the one with the latest earliest start."""
+    """Leave each instance to one request: a real one before a dry run, then the one with the latest earliest start.
+
+    Where that one knows of no jobs, it has another's.
+    """
     owners: dict[InstanceRef, int] = {}
     jobs: dict[str, tuple[str, ...]] = {}
     for number, request in enumerate(requests):
@@ -146,12 +149,11 @@ def merge(requests: Sequence[Request]) -> tuple[list[Request], list[Shared]]:
             if (not request.dry_run, request.earliest) > (not other.dry_run, other.earliest):
                 owners[instance] = number
             owners.setdefault(instance, number)
-            if instance.key in request.jobs:
-                jobs[instance.key] = tuple(dict.fromkeys(jobs.get(instance.key, ()) + request.jobs[instance.key]))
+        jobs |= request.jobs
     merged = []
     for number, request in enumerate(requests):
         own = tuple(instance for instance in dict.fromkeys(request.instances) if owners[instance] == number)
-        own_jobs = {instance.key: jobs[instance.key] for instance in own if instance.key in jobs}
+        own_jobs = {each.key: request.jobs.get(each.key) or jobs[each.key] for each in own if each.key in jobs}
         merged.append(replace(request, instances=own, jobs=own_jobs))
     shared = [
         Shared(merged[number], merged[owners[instance]], instance)
@@ -196,7 +198,7 @@ class _Reader:
                 86_400, self._take("wait_seconds", fields.not_negative, "whole seconds, 0 or more, not {}") or 0
             ),
             dry_run=self._take("dry_run", fields.boolean, "true or false, not {}") or False,
-            reason=self._take("reason", fields.reason, "a text of at most 200 characters, not {}"),
+            reason=self._take("reason", fields.reason, "a text of at most 200 characters, not {}") or None,
             jobs=self._take("jobs", self._jobs, "an object that gives each REGION/r-… a list of job IDs, not {}") or {},
             follow=follow,
         )
@@ -246,8 +248,9 @@ class _Reader:
             words = fields.words(given)
             if any(parse_instance(word, "") for word in words):
                 return {"instance_ids": words}
-            if is_strict:  # not quoted: a text that is no request can be anything, a secret too
-                what = fields.json_fault(given) or f"neither JSON nor instance IDs ({len(given)} characters)"
+            fault = fields.json_fault(given)
+            if is_strict or (fault and self.event.kind is TriggerKind.HTTP):  # not quoted: it could be a secret
+                what = fault or f"neither JSON nor instance IDs ({len(given)} characters)"
                 self.faults.append(f"the {place} is a text that is {what}")
         elif given is not None and is_strict:
             self.faults.append(f"the {place} is {fields.json_kind(given)}: it takes a JSON object or instance IDs")
@@ -272,7 +275,7 @@ class _Reader:
             for word in fields.words(name) if isinstance(name, str) else [name]:
                 target = parse_instance(word, self.region)
                 if target is None:
-                    wrong.append(fields.shown(word if isinstance(self.values.get("instance_ids"), str) else name))
+                    wrong.append(fields.shown(word))
                 else:
                     found[target] = None
         if wrong:
