@@ -10,7 +10,7 @@ EXAMPLE = '{"instance_ids": ["r-bp1zxszhcgatnx01"], "region": "cn-hangzhou", "re
 def fitting(text: str, room: int) -> str:
     """The text, cut to so many bytes where it is longer."""
     encoded = text.encode("utf-8", "replace")
-    return text if len(encoded) <= room else encoded[: room - 3].decode("utf-8", "ignore") + "…"
+    return text if len(encoded) <= room else encoded[: max(0, room - 6)].decode("utf-8", "ignore") + "…"
 
 
 class BackupError(Exception):

@@ -274,14 +274,14 @@ TABLE = {
         instance=CLUSTER,
         now=60,
         backups=(backup(SUCCEEDED, "1", 3, 9, is_complete=False),),
-        after="1 by:other",
+        after=f"1 started:{epoch(3)} by:other",
     ),
     "one shard of somebody's, by a clock that is ahead": case(
         job(SUCCEEDED, 3, 9),
         instance=CLUSTER,
         now=5,
         backups=(backup(SUCCEEDED, "1", 3, 9, is_complete=False),),
-        after="1 by:other",
+        after=f"1 started:{epoch(3)} by:other",
     ),
     "one shard of somebody's, the other is never listed": case(
         job(SUCCEEDED, 3, 9),
@@ -290,20 +290,45 @@ TABLE = {
         backups=(backup(FAILED, "1", 3, 9),),
         after="1 by:other ended:failed",
     ),
+    "another shard than the one that was seen of it": case(  # that one is between its task and its entry
+        job(SUCCEEDED, 3, 9),
+        known=f"2 started:{epoch(5)} by:other",
+        instance=CLUSTER,
+        now=60,
+        backups=(backup(SUCCEEDED, "2 1", 3, 9, is_complete=False),),
+        after=f"2 1 started:{epoch(5)} by:other missing:{epoch(60)}",
+    ),
+    "both shards, of which one was seen first, and one failed": case(
+        job(SUCCEEDED, 3, 9),
+        job(FAILED, 5, 9, "2", OTHER_NODE),
+        known=f"2 1 started:{epoch(5)} by:other missing:{epoch(60)}",
+        instance=CLUSTER,
+        now=70,
+        backups=(backup(FAILED, "2 1", 3, 9),),
+        after=f"2 1 started:{epoch(5)} by:other ended:failed",
+    ),
+    "a backup that began long after the shard that was seen": case(
+        job(RUNNING, 90),
+        known=f"2 started:{epoch(5)} by:other",
+        instance=CLUSTER,
+        now=100,
+        backups=(backup(RUNNING, "1", 90),),
+        after=f"2 started:{epoch(5)} by:other missing:{epoch(100)} attempt:2 1 started:{epoch(90)} by:other",
+    ),
     "two attempts of a cluster in one second": case(
         job(FAILED, 1, 1),
         job(FAILED, 1, 1, "2", OTHER_NODE),
         job(RUNNING, 1, None, "3"),
         instance=CLUSTER,
         backups=(backup(FAILED, "1 2", 1, 1), backup(RUNNING, "3", 1)),
-        after="1 2 by:other ended:failed attempt:2 3 by:other",
+        after=f"1 2 by:other ended:failed attempt:2 3 started:{epoch(1)} by:other",
     ),
     "shards without nodes, one of which runs": case(
         job(SUCCEEDED, 3, 9, "1", ""),
         job(RUNNING, 3, None, "2", ""),
         instance=CLUSTER,
         backups=(backup(RUNNING, "1 2", 3),),
-        after="1 2 by:other",
+        after=f"1 2 started:{epoch(3)} by:other",
     ),
     "shards without nodes, one of which has failed": case(
         job(SUCCEEDED, 3, 9, "1", ""),
@@ -317,7 +342,7 @@ TABLE = {
         instance=CLUSTER,
         now=60,
         backups=(backup(SUCCEEDED, "1", 3, 9, is_complete=False),),
-        after="1 by:other",
+        after=f"1 started:{epoch(3)} by:other",
     ),
     "shards without nodes, known and all listed": case(
         job(SUCCEEDED, 3, 9, "1", ""),
@@ -401,12 +426,23 @@ TABLE = {
         instance=SOME_CLUSTER,
         now=60,
         backups=(backup(SUCCEEDED, "1", 3, 9, is_complete=False),),
-        after="1 by:other",
+        after=f"1 started:{epoch(3)} by:other",
     ),
     "a cluster of unknown age, later": case(
         job(SUCCEEDED, 3, 9), instance=SOME_CLUSTER, now=400, backups=(backup(SUCCEEDED, "1", 3, 9),)
     ),
     # Cloud-native clusters, whose list has no job IDs.
+    "a cloud-native cluster's backup after one that vanished": case(
+        listed(FAILED, 700, 709, "2"),
+        known=f"7 started:{epoch(1)} ended:failed attempt:2 8 started:{epoch(699)}",
+        instance=CLOUD_NATIVE,
+        now=720,
+        backups=(
+            backup(FAILED, "7", 1, is_own=True),
+            backup(FAILED, "8", 700, 709, is_own=True, cluster_backup_id="cb-2"),
+        ),
+        after=f"7 started:{epoch(1)} ended:failed attempt:2 8 cluster:cb-2 started:{epoch(699)} ended:failed",
+    ),
     "a cloud-native cluster's success": case(
         listed(SUCCEEDED, 3, 9),
         instance=CLOUD_NATIVE,

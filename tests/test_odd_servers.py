@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -176,7 +177,24 @@ def test_what_is_no_list_is_unreadable_and_never_read_as_none(odd: str, operatio
     with store_of(lambda _: UNREADABLE[odd]) as store, pytest.raises(ApiError) as raised:
         OPERATIONS[operation](store)
     assert raised.value.kind is ErrorKind.UNKNOWN  # so that it is asked for again, and nothing is repeated blindly
-    assert raised.value.problem.code in ("NoAnswer", "NoJobID")
+    assert raised.value.problem.code == "NoAnswer"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("Forbidden.RAM", ErrorKind.PERMANENT),
+        ("Throttling.User", ErrorKind.THROTTLED),
+        ("InternalError", ErrorKind.UNKNOWN),
+        ("SomethingNew", ErrorKind.UNKNOWN),
+    ],
+)
+def test_a_definite_refusal_in_a_200_counts_by_its_code(operation: str, code: str, kind: ErrorKind) -> None:
+    body = json.dumps({"RequestId": "1", "Code": code, "Message": "m"}).encode()
+    with store_of(lambda _: body) as store, pytest.raises(ApiError) as raised:
+        OPERATIONS[operation](store)
+    assert raised.value.kind is kind
 
 
 def test_an_empty_list_is_read_as_none() -> None:

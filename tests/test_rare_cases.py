@@ -208,6 +208,17 @@ def test_the_mark_of_what_got_no_watch_travels(make_cloud: Make) -> None:
     }
 
 
+def test_a_shard_that_is_sent_again_begins_to_count_as_the_first_one_does(make_cloud: Make) -> None:
+    cloud = make_cloud(Instance("r-1"), function=FunctionConfig(timeout=130))
+    cloud.clock.advance(120)
+    cloud.faults.plan("DescribeBackupTasks", [Fault("throttle")] * 500)
+    times = {"first": "2026-11-24T02:02:00Z", "due": "2026-11-24T02:02:00Z"}
+    follow = {**times, "trigger": "timer", "trigger_id": "t", "shard": "1/2", "total": 400}
+    cloud.invoke({"follow": follow, "instance_ids": "cn-hangzhou/r-1", "since": "2026-11-24T02:00:00Z"})
+    [(_, payload)] = queued(cloud)
+    assert "starved:1" in payload["jobs"]["cn-hangzhou/r-1"]
+
+
 @pytest.mark.parametrize("status", ["Creating", "Changing", "Transforming", "Released", "Inactive"])
 def test_a_status_saves_the_watch(make_cloud: Make, status: str) -> None:
     cloud = make_cloud(Instance("r-1", status=status))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from redis_backup.reporting.records import MAX_BYTES, Recorder
 from redis_backup.request.events import TriggerKind
 from redis_backup.request.instances import InstanceRef
-from redis_backup.request.request import Request
+from redis_backup.request.request import Finished, Request
 from redis_backup.runtime import Runtime
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 from simulator import Fault, Instance, SimulatedClock
@@ -239,3 +239,17 @@ def test_an_unreadable_answer_to_create_backup_is_an_unknown_outcome(make_cloud)
     cloud = make_cloud()
     cloud.faults.plan("CreateBackup", [Fault("truncated", after=True), None])
     assert cloud.invoke({"instance_ids": "r-1"}).result["instances"][0]["job_ids"] == ["10000"]
+
+
+def test_what_is_cut_first_is_what_a_query_can_do_without() -> None:
+    """A record is found by its trigger's ID and its reason, in whatever alphabet."""
+    stream = io.StringIO()
+    request = Request(TriggerKind.TIMER, "发" * 150, SINCE, reason="布" * 200)
+    finished = Finished(0, 100, 100, SINCE, tuple(f"cn-hangzhou/r-{number:020}" for number in range(100)))
+    Recorder(Runtime({}, SimulatedClock(), stream), "1-x").request_finished(request, finished)
+    line = stream.getvalue().rstrip()
+    record = json.loads(line)
+    assert (record["trigger_id"], record["reason"]) == ("发" * 150, "布" * 200)
+    assert 1900 < len(line.encode()) <= MAX_BYTES
+    assert all(len(key) == 34 for key in record["failed_ids"].split(","))
+    assert (record["failed"], record["attempts"]) == (100, 100)

@@ -15,6 +15,7 @@ from typing import Any
 from redis_backup import timestamps
 
 # CreateBackup's page: clusters that were created before then answer one job ID for each shard.
+_MOST_SHARDS = 256
 _ONE_JOB_ID_SINCE = datetime(2023, 12, 5, tzinfo=timestamps.UTC)
 
 
@@ -120,12 +121,15 @@ def cluster_backup(entry: Mapping[str, Any]) -> Job:
 def instance(entry: Mapping[str, Any]) -> Instance:
     """An entry of DescribeInstances. Cloud-native clusters: see DescribeClusterBackupList's reference."""
     is_cluster = str(entry.get("ArchitectureType")).lower() == "cluster"
-    created = time(entry.get("CreateTime"))
+    created, shards = time(entry.get("CreateTime")), number(entry.get("ShardCount"))
+    has_job_per_shard = is_cluster and (created < _ONE_JOB_ID_SINCE if created else None)
+    if has_job_per_shard and not shards:  # how many is not said, so that no number of them is known to be all
+        has_job_per_shard, shards = None, _MOST_SHARDS
     return Instance(
         is_cluster,
         is_cloud_native=is_cluster and str(entry.get("ComputingType")).lower() == "ecs",
-        shards=(number(entry.get("ShardCount")) or 1) if is_cluster else 1,
-        has_job_per_shard=is_cluster and (created < _ONE_JOB_ID_SINCE if created else None),
+        shards=(shards or 1) if is_cluster else 1,
+        has_job_per_shard=has_job_per_shard,
         status=str(entry.get("InstanceStatus") or ""),
     )
 

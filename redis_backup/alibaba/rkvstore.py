@@ -20,7 +20,6 @@ from redis_backup.backoff import Deadline
 from redis_backup.context import Context
 from redis_backup.runtime import Clock
 from redis_backup.settings import Settings
-from redis_backup.states import ErrorKind, Problem
 
 T = TypeVar("T")
 BATCH = 30  # IDs that DescribeInstances takes in one call
@@ -51,10 +50,14 @@ class RKVStore:
     def create_backup(self, instance_id: str, retention_days: int | None) -> tuple[str, ...]:
         """Start a backup; its job IDs, in the API's order."""
         query = {"InstanceId": instance_id, "BackupRetentionPeriod": retention_days}
-        ids = self._call("CreateBackup", query, lambda body: parsing.split_job_ids(body.get("BackupJobID")))
-        if not ids:
-            raise ApiError(Problem("NoJobID", "CreateBackup answered without a job ID", ErrorKind.UNKNOWN))
-        return ids
+
+        def read(body: Any) -> tuple[str, ...]:
+            ids = parsing.split_job_ids(body.get("BackupJobID"))
+            if not ids:
+                raise Unreadable
+            return ids
+
+        return self._call("CreateBackup", query, read)
 
     def backup_tasks(self, instance_id: str) -> list[Job]:
         """What runs now, or is listed as if it did."""
@@ -166,9 +169,19 @@ class RKVStore:
     def _send(self, operation: str, query: Mapping[str, object], read: Callable[[Any], T], method: str) -> T:
         params, request = sdk.rpc_call(operation, _VERSION, method, query)
         sent = self._clock.time()
+
+        def send_and_read(options: Any) -> T:
+            answer = self._client.call_api(params, request, options)
+            self._was_served = True
+            self._api_clock.note(answer.get("headers", {}).get("date"), sent)
+            try:
+                return read(answer["body"])
+            except (Unreadable, AttributeError, KeyError, TypeError):
+                raise sdk.UnexpectedAnswerError(answer.get("body")) from None
+
         try:
-            answer = sdk.call(
-                lambda options: self._client.call_api(params, request, options),
+            return sdk.call(
+                send_and_read,
                 self._deadline,
                 action=f"kvstore:{operation}",
                 resource=f"acs:kvstore:{self._region}:{self._account}:instance/{query.get('InstanceId', '*')}",
@@ -178,9 +191,3 @@ class RKVStore:
             if error.problem.code.startswith(EXPIRED) and self._was_served:
                 raise sdk.credentials_ended(error.problem) from None
             raise
-        self._was_served = True
-        self._api_clock.note(answer.get("headers", {}).get("date"), sent)
-        try:
-            return read(answer["body"])
-        except (Unreadable, AttributeError, KeyError, TypeError):
-            raise sdk.unreadable(operation) from None

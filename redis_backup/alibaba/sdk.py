@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from redis_backup import __version__
 from redis_backup.alibaba import lazy_sdk
-from redis_backup.alibaba.api_errors import ApiError, problem_of
+from redis_backup.alibaba.api_errors import ApiError, error_kind, problem_of
 from redis_backup.backoff import Deadline
 from redis_backup.context import Credentials
 from redis_backup.states import ErrorKind, Problem
@@ -72,6 +72,16 @@ def config(credentials: Credentials, region: str, endpoint: str | None, connecti
         max_idle_conns=connections,
         user_agent=f"redis-backup/{__version__}",
     )
+
+
+class UnexpectedAnswerError(Exception):
+    """An answer without what was asked for. Where it is a definite refusal in an HTTP 200, its code counts."""
+
+    def __init__(self, body: Any) -> None:
+        super().__init__()
+        code = body.get("Code") if isinstance(body, dict) else None
+        is_definite = isinstance(code, str) and error_kind(code, 200) not in (ErrorKind.UNKNOWN, ErrorKind.TRANSIENT)
+        self.data, self.status_code, self.code = body, 200, code if is_definite else None
 
 
 class _RedirectedError(Exception):

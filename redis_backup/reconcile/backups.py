@@ -91,7 +91,10 @@ def resolve(
         counts = (backup.is_under_way and backup.began_since(earliest)) or is_failed_attempt(backup, since)
         if counts and (backup.job_ids or backup.cluster_backup_id):
             ended = None if backup.is_under_way else backup.status
-            attempts.append(Attempt(backup.job_ids, backup.cluster_backup_id, is_adopted=True, ended=ended))
+            # Where each shard has an ID of its own, the next look may show other shards than this one.
+            has_single_id = instance.is_cloud_native or instance.has_job_per_shard is False
+            began = None if ended or has_single_id else backup.started_at
+            attempts.append(Attempt(backup.job_ids, backup.cluster_backup_id, began, is_adopted=True, ended=ended))
     attempts.sort(key=lambda attempt: attempt.ended is None)  # what runs is the last
     backups.sort(key=lambda backup: backup.started_at or _NEVER)
     return tuple(backups), replace(known, attempts=tuple(attempts))
@@ -210,9 +213,19 @@ def _match(
             mine = _match_cloud_native([(number, groups[number][0]) for number in free], attempt, since)
         else:
             mine = [number for number in free if {job.job_id for job in groups[number]} & set(attempt.job_ids)]
+            if not mine and attempt.is_adopted:
+                mine = [number for number in free if _began_with(attempt, groups[number])]
         for number in mine:
             owners[number] = attempt
     return owners
+
+
+def _began_with(attempt: Attempt, group: Sequence[Job]) -> bool:
+    """Whether an adopted backup, of which only other shards' jobs have been seen, can be this one."""
+    start = group[0].start
+    if attempt.ended or start is None or attempt.started_at is None:
+        return False
+    return abs(start - attempt.started_at) <= START_SPREAD
 
 
 def _match_cloud_native(jobs: Sequence[tuple[int, Job]], attempt: Attempt, since: datetime) -> list[int]:
@@ -220,8 +233,9 @@ def _match_cloud_native(jobs: Sequence[tuple[int, Job]], attempt: Attempt, since
     if attempt.cluster_backup_id:
         return [number for number, job in jobs if job.cluster_backup_id == attempt.cluster_backup_id]
     began = (attempt.started_at or since).replace(microsecond=0)
-    later = [number for number, job in jobs if job.is_manual and (job.start or _NEVER) >= began]
-    return later[:1] if attempt.started_at else later[-1:]
+    last = began + START_SPREAD if attempt.ended else _FOREVER  # one that vanished takes no later one for its own
+    mine = [number for number, job in jobs if job.is_manual and began <= (job.start or _NEVER) <= last]
+    return mine[:1] if attempt.started_at else mine[-1:]
 
 
 def _group(jobs: Iterable[Job], instance: Instance, known: KnownJobs) -> list[list[Job]]:

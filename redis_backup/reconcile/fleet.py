@@ -38,6 +38,7 @@ _TURN = 0.05  # seconds of real time after which a wait for answers looks at the
 _TICK = 0.001  # seconds; what is due so soon is due
 _GRACE = 0.3  # seconds of real time, after the deadline, for answers that are on their way
 _WATCHED_PER_CALL = 5  # instances that are watched at once for each call a second that is served
+_BATCH_TRIES = 5  # how often a call that only helps is throttled before its instances are asked by themselves
 _TRY_AGAIN = (ErrorKind.TRANSIENT, ErrorKind.UNKNOWN)
 
 
@@ -49,7 +50,8 @@ class _Visit:
     steps: Steps[None]
     call: Call | None = None
     failures: int = 0
-    problem: Problem | None = None  # the last failure's
+    throttled: int = 0
+    problem: Problem | None = None  # of the call's last answer, where it was none
     is_batch: bool = False
 
 
@@ -179,10 +181,11 @@ class Fleet:
             raise result  # the process is to end
         if isinstance(result, ApiError) and result.kind is ErrorKind.THROTTLED:
             self._throttle.back_off(sent, result.retry_after)
-            visit.problem = result.problem
-            self._push(visit, call)
-            return
-        if not isinstance(result, NoLongerClearError):
+            visit.problem, visit.throttled = result.problem, visit.throttled + 1
+            if not visit.is_batch or visit.throttled < _BATCH_TRIES:
+                self._push(visit, call)
+                return
+        elif not isinstance(result, NoLongerClearError):
             self._throttle.served(self._clock.monotonic() - sent)
         if isinstance(result, ApiError) and result.kind in _TRY_AGAIN and self._again(visit, call, result):
             return

@@ -139,7 +139,13 @@ class Observer:
             return moment, None
         # From the oldest task's start on: a task that has ended and stays listed shows its end there.
         since = min([since, *(task.start for task in tasks if task.start)])
-        answer = yield Call(Step.SECOND_CALL, lambda: store.backup_sets(instance_id, since))
+        try:
+            answer = yield Call(Step.SECOND_CALL, lambda: store.backup_sets(instance_id, since))
+        except ApiError as error:
+            if not any(task.start and task.start >= work.request.earliest for task in tasks):
+                raise
+            self._journal.warn("a look at a backup that runs failed", work, error.problem)
+            return moment, tasks
         return moment, [*running_tasks(tasks, answer.value), *answer.value]
 
     def _without_still_tasks(self, work: Work, jobs: list[Job], earliest: datetime) -> list[Job]:

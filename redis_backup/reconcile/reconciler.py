@@ -102,7 +102,8 @@ class Reconciler:
         return False
 
     def _expired(self, work: Work) -> Outcome:
-        last = f"; last error {work.outcome.error.code}" if work.outcome.error else ""
+        code = work.outcome.error.code if work.outcome.error else work.recorded[1] if work.recorded else ""
+        last = f"; last error {code}" if code else ""
         problem = Problem(
             "FollowUpExpired",
             f"still {work.outcome.state.value} {self._settings.follow_hours:g} h after the request{last}",

@@ -170,7 +170,7 @@ class Visitor:
         elif work.request.dry_run:
             self._finish(work, Outcome(State.PLANNED, attempts=attempts))
         elif self.may_start(work) is MayStart.NEVER:
-            self._leave(work, replace(pending, error=work.outcome.error))
+            work.next = Next.NOTHING  # it is given up with what was last recorded of it
         else:
             self._leave(work, replace(pending, error=self._watching(work, answered)), Next.WATCH)
 

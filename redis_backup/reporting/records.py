@@ -5,13 +5,14 @@ Each line goes out raw and by one write: `print` from threads mixes lines, `logg
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis_backup import timestamps
-from redis_backup.errors import InvalidRequest
+from redis_backup.errors import InvalidRequest, fitting
 from redis_backup.reconcile.work import WATCHING
 from redis_backup.request.events import Event, TriggerKind
 from redis_backup.request.instances import InstanceRef
@@ -29,6 +30,7 @@ _EVENTS = {
     State.SUCCEEDED: "backup_succeeded",
     State.FAILED: "backup_failed",
 }
+_YIELDING = {"failed_ids", "error_message", "hint"}
 _LEVELS = {State.PENDING: "WARNING", State.FAILED: "ERROR"}
 
 
@@ -199,13 +201,19 @@ def _chunks(job_ids: tuple[str, ...]) -> list[str | None]:
 
 
 def _fit(record: dict[str, Any], *, in_ascii: bool = False) -> str:
-    """The line, its longest texts cut until it fits."""
-    while True:
+    """The line, its texts cut until it fits: first those that a query can do without, down to some words of each."""
+
+    def size(name: str) -> int:
+        return len(record[name].encode("utf-8", "replace"))
+
+    texts = {name for name, value in record.items() if isinstance(value, str)} - {"job_ids"}
+    first, rest = (sorted(names, key=size, reverse=True) for names in (texts & _YIELDING, texts - _YIELDING))
+    for least, name in itertools.product((120, 0), [*first, *rest]):
         line = json.dumps(record, ensure_ascii=in_ascii, separators=(",", ":")).translate(_LINE_ENDS)
         line = line.encode("utf-8", "replace").decode()
         over = len(line.encode()) - (MAX_BYTES - 1)
         if over <= 0:
-            return line
-        name = max(record.keys() - {"job_ids"}, key=lambda name: len(json.dumps(record[name])))
-        text = str(record[name])
-        record[name] = text[: max(0, min(len(text) // 2, len(text) - over))] + "…"
+            break
+        kept = fitting(record[name], max(least, size(name) - over))
+        record[name] = kept.rpartition(",")[0] if name == "failed_ids" else kept
+    return line

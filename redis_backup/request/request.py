@@ -141,6 +141,7 @@ def merge(requests: Sequence[Request]) -> tuple[list[Request], list[Shared]]:
 
     Where that one knows of no jobs, it has another's.
     """
+    requests = list({_identity(request): request for request in reversed(requests)}.values())[::-1]
     owners: dict[InstanceRef, int] = {}
     jobs: dict[str, tuple[str, ...]] = {}
     for number, request in enumerate(requests):
@@ -162,6 +163,12 @@ def merge(requests: Sequence[Request]) -> tuple[list[Request], list[Shared]]:
         if owners[instance] != number
     ]
     return merged, shared
+
+
+def _identity(request: Request) -> tuple[object, ...]:
+    """What two deliveries of one event have in common: a batch may hold it twice."""
+    asked = (request.instances, request.max_age, request.retention_days, request.dry_run, request.reason)
+    return (request.kind, request.trigger_id, request.since, *asked)
 
 
 class _Reader:
