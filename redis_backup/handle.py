@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from redis_backup import timestamps
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.backoff import Deadline
 from redis_backup.context import Context
@@ -21,7 +20,7 @@ from redis_backup.reporting.closing import Closing
 from redis_backup.reporting.records import Recorder
 from redis_backup.request.events import Event, TriggerKind, read_events
 from redis_backup.request.request import Request, merge, read_request, too_many
-from redis_backup.runtime import Runtime
+from redis_backup.runtime import Runtime, utc_now
 from redis_backup.settings import Settings
 from redis_backup.states import Outcome, Problem, State
 
@@ -46,7 +45,7 @@ class _Invocation:
         self._context, self._settings, self._clock = context, settings, runtime.clock
         self._recorder = Recorder(runtime, context.request_id)
         self._reconciler = Reconciler(context, settings, runtime.clock, self._recorder)
-        began = timestamps.from_epoch(runtime.clock.time())
+        began = utc_now(runtime.clock)
         warn = self._recorder.warning
         self._handover = Handover(context, settings, runtime.clock, began, lambda text, why: warn(text, problem=why))
 
@@ -108,7 +107,7 @@ class _Invocation:
 
     def _read_one(self, event: Event, until: float) -> Request | InvalidRequest | ApiError:
         """One event's request, or why there is none; its tags are looked up until then at most."""
-        now = timestamps.from_epoch(self._clock.time())
+        now = utc_now(self._clock)
         try:
             request = self._selected(read_request(event, self._context, self._settings, now, read_follow), until)
         except (InvalidRequest, ApiError) as error:
@@ -164,4 +163,4 @@ class _Invocation:
 
     def _seconds_to(self, request: Request) -> float:
         due = request.follow.due if request.follow else request.since
-        return (due - timestamps.from_epoch(self._clock.time())).total_seconds()
+        return (due - utc_now(self._clock)).total_seconds()

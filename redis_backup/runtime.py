@@ -11,7 +11,10 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
+
+from redis_backup import timestamps
 
 
 class Clock(Protocol):
@@ -28,6 +31,11 @@ class Clock(Protocol):
 
     def uniform(self, low: float, high: float) -> float:
         """A random number between the two, for jitter."""
+
+
+def utc_now(clock: Clock) -> datetime:
+    """What time it is by a clock, in UTC."""
+    return timestamps.from_epoch(clock.time())
 
 
 class SystemClock:

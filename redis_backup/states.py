@@ -63,3 +63,16 @@ class Outcome:
     duration_seconds: int | None = None
     started_at: datetime | None = None
     note: str | None = None
+
+
+OUT_OF_TIME = "OutOfTime"
+
+
+def out_of_time() -> Problem:
+    """There was no time for an instance, or for a call."""
+    return Problem(
+        OUT_OF_TIME,
+        "the invocation's time ran out before this instance's turn",
+        ErrorKind.TRANSIENT,
+        hint="it goes on in the next invocation; where that recurs, raise the function's timeout",
+    )

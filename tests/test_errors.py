@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from redis_backup.alibaba.api_errors import error_kind, problem_of
+from redis_backup.alibaba.function_compute import FunctionName
 from redis_backup.backoff import Deadline, Throttle, jitter
+from redis_backup.errors import InvalidRequest
 from simulator import Fault, Instance, SimulatedClock
 
 ARN = "acs:kvstore:cn-hangzhou:1:instance/r-1"
@@ -206,3 +208,25 @@ def test_no_sleep_outlasts_the_deadline() -> None:
     clock = SimulatedClock(0.0, grace=0)
     deadline = Deadline(clock, 10.0)
     assert [deadline.sleep(10.0), clock.monotonic(), deadline.sleep(9.0), clock.monotonic()] == [False, 0.0, True, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("service", "qualifier", "resource"),
+    [
+        ("", "", "functions/f"),
+        ("", "prod", "functions/f/prod"),
+        ("s", "", "services/s/functions/f"),
+        ("s", "prod", "services/s.prod/functions/f"),
+    ],
+)
+def test_the_resource_that_ram_has_to_allow_names_the_alias(service: str, qualifier: str, resource: str) -> None:
+    name = FunctionName("cn-hangzhou", "1", "f", service, qualifier)
+    assert name.resource == f"acs:fc:cn-hangzhou:1:{resource}"
+
+
+@pytest.mark.parametrize("text", ["x" * 9000, "发" * 9000])
+def test_one_long_fault_is_cut_and_others_are_still_named(text: str) -> None:
+    message = str(InvalidRequest([f"tags takes texts, not {text}", "region takes a region"]))
+    assert len(message.encode()) < 8000
+    assert message.startswith("tags takes texts, not")
+    assert "region takes a region. Nothing was started" in message

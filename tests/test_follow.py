@@ -270,6 +270,7 @@ def work(request: Request, code: str | None) -> Work:
         (request_of(), ["Watching"], 60, 33, 40.25),  # the next multiple of 10 s, at least 1 s from now
         (request_of(), ["Watching"], 60, 39.5, 50.25),
         (request_of(), ["OutOfTime"], 60, 33, 40.25),
+        (request_of(since=25.25), ["OutOfTime"], 60, 0, 35.25),  # by a clock that is ahead: never at `since`, as shards
         (request_of(), [None, "Watching"], 60, 33, 40.25),
         (request_of(follow_due=40.25), ["Watching"], 60, 36, 50.25),
         (request_of(), [], 0, 5, 60.25),  # a shard that is sent again, where there are no follow-ups
@@ -376,6 +377,16 @@ def test_no_payload_is_larger_than_the_platform_takes(make_cloud) -> None:
     cloud.platform.drain()
     assert {call.status for call in cloud.calls if call.operation == "InvokeFunction"} == {202}
     assert {len(state.backups) for state in cloud.kvstore.instances} == {1}
+    finished = [record for record in cloud.logs.records if record["event"] == "request_finished"]
+    assert len({record["shard"] for record in finished}) == len(finished) > 1  # queries take one for each
+    assert sum(record["instances"] for record in finished) == 130
+
+
+def test_a_reason_that_is_empty_is_none_and_names_no_other_follow_up(make_cloud) -> None:
+    cloud = make_cloud()
+    for reason in ({}, {"reason": ""}):
+        cloud.invoke({"instance_ids": "r-1", "since": "2026-11-24T02:00:00Z", **reason})
+    assert len(queued(cloud)) == 1
 
 
 # Tags

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from redis_backup.alibaba.parsing import JobStatus
-from redis_backup.reconcile.known import Attempt, KnownJobs, StillTask
+from redis_backup.reconcile.known import Attempt, KnownJobs, UnchangedTask
 from redis_backup.states import State
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
@@ -40,7 +40,7 @@ attempts = st.builds(
     job_ids=st.lists(ids, max_size=4, unique=True).map(tuple),
     cluster_backup_id=st.just("") | ids,
     started_at=st.none() | moments,
-    shards=st.integers(0, 256),
+    answered_ids=st.integers(0, 256),
     is_adopted=st.booleans(),
     ended=st.none() | st.sampled_from([JobStatus.SUCCEEDED, JobStatus.FAILED]),
     missing_since=st.none() | moments,
@@ -50,7 +50,8 @@ knowledge = st.builds(
     attempts=st.lists(attempts, max_size=4).map(tuple),
     unanswered_at=st.none() | moments,
     is_starved=st.booleans(),
-    still=st.none() | st.builds(StillTask, shows=st.text("abcXYZ0189_.-", min_size=1, max_size=60), since=moments),
+    unchanged=st.none()
+    | st.builds(UnchangedTask, fingerprint=st.text("abcXYZ0189_.-", min_size=1, max_size=60), since=moments),
     recorded=st.none() | st.tuples(st.sampled_from(State), codes),
 ).filter(lambda known: known.recorded != ((State.RUNNING, "") if known.current else None) or known.recorded is None)
 
@@ -66,7 +67,7 @@ def test_a_backup_that_runs_needs_no_mark() -> None:
 
 
 @given(knowledge)
-@example(KnownJobs(still=StillTask("x" * 60, NOON)))  # as long as it gets (redis_backup.reconcile.observe)
+@example(KnownJobs(unchanged=UnchangedTask("x" * 60, NOON)))  # as long as it gets (redis_backup.reconcile.observe)
 def test_a_request_takes_every_text(known: KnownJobs) -> None:
     assert [text for text in known.encode() if not TEXT.fullmatch(text)] == []
 

@@ -10,8 +10,7 @@ import threading
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from redis_backup import timestamps
-from redis_backup.runtime import Clock
+from redis_backup.runtime import Clock, utc_now
 
 MAX_DIFFERENCE = 30.0  # seconds; a header that differs by more is some other machine's
 
@@ -44,7 +43,7 @@ class ApiClock:
 
     def at_least(self) -> datetime:
         """What the clock shows now at least; the function's own time where no answer has told."""
-        return timestamps.from_epoch(self._clock.time()) + timedelta(seconds=self._low)
+        return utc_now(self._clock) + timedelta(seconds=self._low)
 
     def ahead(self) -> timedelta:
         """How far it is ahead for certain, zero where it may be right or behind."""

@@ -30,9 +30,11 @@ _PERMANENT = (
 # Their messages quote what was signed, the security token included: never shown.
 _CREDENTIALS = ("SignatureDoesNotMatch", "IncompleteSignature", "InvalidAccessKeyId", EXPIRED)
 
+BUSY_HINT = "an older backup of the instance still runs; this request starts its own when that has ended"
+CHANGING_HINT = "the instance is being created or changed; the backup starts when its status is Normal again"
 _HINTS = {
-    BACKUP_RUNS: "an older backup of the instance still runs; this request starts its own when that has ended",
-    CHANGING: "the instance is being created or changed; the backup starts when its status is Normal again",
+    BACKUP_RUNS: BUSY_HINT,
+    CHANGING: CHANGING_HINT,
     _NOT_FOUND: "no instance of this ID in region {region}: check the ID, or name another region as REGION/{instance}",
     ("BackupTimesExceeded",): "the day's manual backups of this instance are used up (30); it can go on tomorrow",
     WRONG_TYPE: "this type or version of instance cannot be backed up by CreateBackup: take it out of the request",

@@ -11,14 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from redis_backup import timestamps
 from redis_backup.alibaba import lazy_sdk, parsing, sdk
 from redis_backup.alibaba.api_clock import ApiClock
 from redis_backup.alibaba.api_errors import EXPIRED, ApiError
 from redis_backup.alibaba.parsing import Instance, Job, Unreadable
 from redis_backup.backoff import Deadline
 from redis_backup.context import Context
-from redis_backup.runtime import Clock
+from redis_backup.runtime import Clock, utc_now
 from redis_backup.settings import Settings
 
 T = TypeVar("T")
@@ -125,7 +124,7 @@ class RKVStore:
         return self._list("DescribeInstances", query, _INSTANCES, "Instances", "KVStoreInstance")
 
     def _window(self, since: datetime) -> dict[str, object]:
-        now = timestamps.from_epoch(self._clock.time())
+        now = utc_now(self._clock)
         start, end = (moment.strftime("%Y-%m-%dT%H:%MZ") for moment in (since - _MARGIN, now + _MARGIN))
         return {"StartTime": start, "EndTime": end}
 

@@ -22,7 +22,7 @@ from redis_backup.alibaba import lazy_sdk
 from redis_backup.alibaba.api_errors import ApiError, error_kind, problem_of
 from redis_backup.backoff import Deadline
 from redis_backup.context import Credentials
-from redis_backup.states import ErrorKind, Problem
+from redis_backup.states import ErrorKind, Problem, out_of_time
 
 T = TypeVar("T")
 CONNECT_TIMEOUT = 5.0  # seconds
@@ -209,7 +209,7 @@ def call(
     """
     remaining = deadline.remaining()
     if remaining < LEAST_TIME:
-        raise out_of_time()
+        raise ApiError(out_of_time())
     options = lazy_sdk.load("darabonba.runtime").RuntimeOptions(
         connect_timeout=int(1000 * min(CONNECT_TIMEOUT, remaining)),
         read_timeout=int(1000 * min(read_timeout, remaining)),
@@ -235,18 +235,6 @@ def credentials_ended(problem: Problem) -> ApiError:
     """The credentials were good when this invocation began, and are no longer: only another one has new ones."""
     hint = "the credentials of this invocation have ended; the next one has new ones and goes on"
     return ApiError(Problem(problem.code, problem.message, ErrorKind.TRANSIENT, problem.request_id, hint))
-
-
-def out_of_time() -> ApiError:
-    """There was no time for a call."""
-    return ApiError(
-        Problem(
-            "OutOfTime",
-            "the invocation's time ran out before this instance's turn",
-            ErrorKind.TRANSIENT,
-            hint="it goes on in the next invocation; where that recurs, raise the function's timeout",
-        )
-    )
 
 
 def _translate(error: Exception, action: str, resource: str, secrets: tuple[str, ...]) -> ApiError:

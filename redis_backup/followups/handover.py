@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from redis_backup import timestamps
 from redis_backup.alibaba.function_compute import FunctionName
 from redis_backup.context import Context
 from redis_backup.followups import payload
@@ -14,7 +13,7 @@ from redis_backup.followups.sending import Sender, SentAs
 from redis_backup.reconcile.watch import is_prompt
 from redis_backup.reconcile.work import Unfollowed, Work
 from redis_backup.request.request import Request
-from redis_backup.runtime import Clock
+from redis_backup.runtime import Clock, utc_now
 from redis_backup.settings import Settings
 from redis_backup.states import Problem, State
 
@@ -59,7 +58,7 @@ class Handover:
             if not seconds:
                 unfollowed[request] = Unfollowed("BACKUP_FOLLOW_SECONDS is 0", (State.PENDING,))  # what runs goes on
                 continue
-            due = payload.next_due(request, own, seconds, self._context.timeout, self._now())
+            due = payload.next_due(request, own, seconds, self._context.timeout, utc_now(self._clock))
             parts += [(request, part) for part in payload.follow_up(request, own, self._began, due)]
         sent = self._sender.send([part for _, part in parts])
         for (request, _), each in zip(parts, sent, strict=True):
@@ -74,7 +73,7 @@ class Handover:
         why: str | None = None
         parts: list[tuple[Request, payload.FollowUp]] = []
         for request, own in works.items():
-            sent_at = self._now() if is_prompt(request, self._began) else None
+            sent_at = utc_now(self._clock) if is_prompt(request, self._began) else None
             shards = payload.shards(request, own, self._settings.shard_size, self._began, sent_at=sent_at)
             parts += [(request, shard) for shard in shards]
         sent = self._sender.send([part for _, part in parts])
@@ -90,21 +89,14 @@ class Handover:
                 unsent += [(work, problem) for work in part.works]
         return Shards(listed, unsent, why)
 
-    def why_unsent(self, problem: Problem) -> str:
-        """Why the function could not invoke itself, and what to do."""
-        resource = FunctionName.from_context(self._context).resource
-        what = f"fc:InvokeFunction on {resource}"
-        return f"{what}: {problem.message} ({problem.code}); {problem.hint or 'send the request again'}"
-
     def _again(self, request: Request, shard: payload.FollowUp) -> list[payload.FollowUp]:
-        due = payload.next_due(request, (), self._settings.follow_seconds, self._context.timeout, self._now())
+        due = payload.next_due(request, (), self._settings.follow_seconds, self._context.timeout, utc_now(self._clock))
         return payload.sent_again(shard, request, self._began, due)
 
     def _why(self, problem: Problem) -> str:
+        """Why the function could not invoke itself, and what to do; the first reason is put on record."""
+        what = f"fc:InvokeFunction on {FunctionName.from_context(self._context).resource}"
         if not self._told:
             self._told = True
-            self._warn(f"the function could not invoke itself ({self.why_unsent(problem).partition(': ')[0]})", problem)
-        return self.why_unsent(problem)
-
-    def _now(self) -> datetime:
-        return timestamps.from_epoch(self._clock.time())
+            self._warn(f"the function could not invoke itself ({what})", problem)
+        return f"{what}: {problem.message} ({problem.code}); {problem.hint or 'send the request again'}"

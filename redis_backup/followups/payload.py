@@ -22,7 +22,7 @@ from typing import Any
 from redis_backup import timestamps
 from redis_backup.alibaba.function_compute import MAX_ASYNC_PAYLOAD
 from redis_backup.reconcile.watch import AFTER_UNKNOWN, LEAST_TIMEOUT, WATCH, window_end
-from redis_backup.reconcile.work import Work, finish
+from redis_backup.reconcile.work import Work, totals
 from redis_backup.request.events import TriggerKind
 from redis_backup.request.fields import line, not_negative
 from redis_backup.request.request import Finished, Follow, Request
@@ -135,7 +135,7 @@ def _write_follow(follow: Follow) -> dict[str, Any]:
 
 
 def _next_follow(request: Request, works: Sequence[Work], first: datetime, due: datetime) -> Follow:
-    before, finished = request.follow, finish(request, works)
+    before, finished = request.follow, totals(request, works)
     if before:
         return replace(before, due=due, total=request.total, sent_at=None, finished=finished)
     return Follow(first, due, request.kind, request.trigger_id, request.total, None, finished)

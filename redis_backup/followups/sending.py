@@ -9,17 +9,16 @@ from datetime import timedelta
 from enum import Enum
 from functools import partial
 
-from redis_backup import timestamps
-from redis_backup.alibaba import function_compute, sdk
+from redis_backup.alibaba import function_compute
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.alibaba.function_compute import MAX_DELAY, FunctionName
 from redis_backup.alibaba.patience import call_patiently, side_by_side
 from redis_backup.backoff import Deadline
 from redis_backup.context import Context
 from redis_backup.followups.payload import FollowUp
-from redis_backup.runtime import Clock
+from redis_backup.runtime import Clock, utc_now
 from redis_backup.settings import Settings
-from redis_backup.states import Problem
+from redis_backup.states import Problem, out_of_time
 
 
 class SentAs(str, Enum):
@@ -50,7 +49,7 @@ class Sender:
         """Send all, side by side."""
         steps = [partial(self._send, follow_up) for follow_up in follow_ups]
         sent = side_by_side(steps, self._settings.concurrency, self._deadline)
-        late = sdk.out_of_time().problem
+        late = out_of_time()
         return [each or Sent(follow_up, SentAs.FAILED, late) for follow_up, each in zip(follow_ups, sent, strict=True)]
 
     def _send(self, follow_up: FollowUp) -> Sent:
@@ -68,7 +67,7 @@ class Sender:
 
     def _start(self, follow_up: FollowUp, name: FunctionName) -> bool:
         def start() -> bool:
-            left = follow_up.due - timestamps.from_epoch(self._clock.time())
+            left = follow_up.due - utc_now(self._clock)
             return function_compute.start(
                 name,
                 self._settings.fc_endpoint,

@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from redis_backup import timestamps
 from redis_backup.alibaba.api_clock import ApiClock
 from redis_backup.alibaba.api_errors import BACKUP_RUNS, ApiError
 from redis_backup.alibaba.rkvstore import RKVStore
 from redis_backup.reconcile.journal import Journal
-from redis_backup.reconcile.known import Attempt, KnownJobs, StillTask
+from redis_backup.reconcile.known import Attempt, KnownJobs, UnchangedTask
 from redis_backup.reconcile.watch import SEND_WITHIN
-from redis_backup.reconcile.work import OUT_OF_TIME, Answer, Call, Pause, Step, Steps, Work
-from redis_backup.runtime import Clock
-from redis_backup.states import ErrorKind, Outcome, Problem, State
+from redis_backup.reconcile.work import Answer, Call, Pause, Step, Steps, Work
+from redis_backup.runtime import Clock, utc_now
+from redis_backup.states import OUT_OF_TIME, ErrorKind, Outcome, Problem, State
 
 _BUSY_AGAIN = timedelta(minutes=9)  # an older task that stood still, and runs all the same, is believed for so long
 _CLOCK_UNKNOWN = timedelta(seconds=2)  # what R-KVStore's clock may be behind where no answer has told
@@ -50,7 +49,7 @@ class Actor:
         except NoLongerClearError:
             raise
         except Exception:  # whatever it was, a backup may have begun
-            self.lost(work)
+            self.outcome_unknown(work)
             raise
         work.has_sent = True
         work.known = self._with_attempt(work, answer)
@@ -60,12 +59,12 @@ class Actor:
 
     def _send(self, work: Work, attempts: int, clear_moment: datetime | None) -> tuple[str, ...]:
         """On a worker's thread: whatever becomes of the invocation, the job IDs are on record first."""
-        now = timestamps.from_epoch(self._clock.time())
+        now = utc_now(self._clock)
         if clear_moment and now - clear_moment > SEND_WITHIN:
             raise NoLongerClearError
         store = self._stores[work.instance.region]
         job_ids = store.create_backup(work.instance.instance_id, work.request.retention_days)
-        self._journal.started(work, Outcome(State.RUNNING, job_ids, attempts=attempts + 1))
+        self._journal.write(work, Outcome(State.RUNNING, job_ids, attempts=attempts + 1))
         return job_ids
 
     def _with_attempt(self, work: Work, answer: Answer) -> KnownJobs:
@@ -73,27 +72,27 @@ class Actor:
         job_ids, facts = answer.value, work.facts
         attempt = Attempt(job_ids)
         if facts and facts.is_cloud_native:
-            ahead = self._api_clock.at_least() - timestamps.from_epoch(self._clock.time())
+            ahead = self._api_clock.at_least() - utc_now(self._clock)
             ahead = ahead if self._api_clock.is_known else -_CLOCK_UNKNOWN
             attempt = replace(attempt, started_at=answer.sent_at + ahead)
         elif facts and facts.is_cluster and not (facts.has_job_per_shard and len(job_ids) == facts.shards):
-            attempt = replace(attempt, shards=len(job_ids))
-        known = replace(work.known, unanswered_at=None, still=None)
+            attempt = replace(attempt, answered_ids=len(job_ids))
+        known = replace(work.known, unanswered_at=None, unchanged=None)
         return replace(known, attempts=(*known.attempts, attempt))
 
-    def lost(self, work: Work) -> None:
+    def outcome_unknown(self, work: Work) -> None:
         """Take note of a CreateBackup of unknown outcome: no moment is clear any more."""
         work.has_sent = True
         work.watch.reset()
-        now = timestamps.from_epoch(self._clock.time())
+        now = utc_now(self._clock)
         work.known = replace(work.known, unanswered_at=now)
 
     def _not_started(self, work: Work, error: ApiError) -> Problem:
-        now = timestamps.from_epoch(self._clock.time())
+        now = utc_now(self._clock)
         if error.is_one_of(BACKUP_RUNS):
-            if work.known.still:
-                still = StillTask(work.known.still.shows, now + _BUSY_AGAIN)
-                work.known = replace(work.known, still=still)
+            if work.known.unchanged:
+                unchanged = UnchangedTask(work.known.unchanged.fingerprint, now + _BUSY_AGAIN)
+                work.known = replace(work.known, unchanged=unchanged)
         elif error.kind in (ErrorKind.UNKNOWN, ErrorKind.TRANSIENT):  # it may have begun a backup all the same
-            self.lost(work)
+            self.outcome_unknown(work)
         return error.problem

@@ -72,8 +72,8 @@ def resolve(
 ) -> tuple[tuple[Backup, ...], KnownJobs]:
     """All backups that are listed or known, the earliest first, and what is known from now on.
 
-    `since`: failed backups that began before are not the request's; `earliest`: what begins before does not satisfy it;
-    `now`: all three by R-KVStore's clock.
+    `since`: failed backups that began before are not the request's; `earliest`: what began before does not satisfy it.
+    Both are by R-KVStore's clock; `now` is by this invocation's, which differs by seconds where only minutes count.
     """
     groups = _group(jobs, instance, known)
     owners = _match(groups, known, instance, since)
@@ -189,13 +189,13 @@ def _is_complete(
     if instance.is_cloud_native or ended_at is None:
         return True
     ids, nodes = {job.job_id for job in group}, {job.node for job in group}
-    if attempt and 1 < attempt.shards <= len(ids):
+    if attempt and 1 < attempt.answered_ids <= len(ids):
         return True
-    if instance.has_job_per_shard and not (attempt and attempt.shards):
+    if instance.has_job_per_shard and not (attempt and attempt.answered_ids):
         if len(ids) >= instance.shards:
             return True
         return None if now - ended_at >= VANISHED else False
-    if instance.has_job_per_shard is None and not (attempt and attempt.shards):
+    if instance.has_job_per_shard is None and not (attempt and attempt.answered_ids):
         few = len(ids) < instance.shards and len(nodes) < instance.shards
     else:  # a single ID: where a list has an entry for each shard, others may be still to come
         few = instance.is_cluster and len(nodes) < instance.shards and any(_is_shard(job) for job in group)

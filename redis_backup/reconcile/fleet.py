@@ -20,18 +20,17 @@ from datetime import timedelta
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from redis_backup import timestamps
 from redis_backup.alibaba.api_errors import EXPIRED, ApiError
 from redis_backup.alibaba.rkvstore import BATCH
 from redis_backup.backoff import Deadline, Throttle, jitter
 from redis_backup.reconcile.act import NoLongerClearError
 from redis_backup.reconcile.decide import MayStart
 from redis_backup.reconcile.journal import Journal
-from redis_backup.reconcile.visit import Visitor, unseen
+from redis_backup.reconcile.visit import Visitor, outcome_of_failed_look
 from redis_backup.reconcile.watch import ROOM, WATCH, window_end
-from redis_backup.reconcile.work import Answer, Call, Next, Pause, Step, Steps, Work, out_of_time
-from redis_backup.runtime import Clock
-from redis_backup.states import ErrorKind, Problem
+from redis_backup.reconcile.work import Answer, Call, Next, Pause, Step, Steps, Work
+from redis_backup.runtime import Clock, utc_now
+from redis_backup.states import ErrorKind, Problem, out_of_time
 
 _POLL = (3.0, 30.0)  # seconds between looks while waiting: the first pause and the longest
 _TURN = 0.05  # seconds of real time after which a wait for answers looks at the clock, which a test may move
@@ -148,7 +147,7 @@ class Fleet:
 
     def _call(self, visit: _Visit, call: Call) -> None:
         """On a worker's thread: make one call."""
-        sent, sent_at = self._clock.monotonic(), timestamps.from_epoch(self._clock.time())
+        sent, sent_at = self._clock.monotonic(), utc_now(self._clock)
         try:
             result: Any = Answer(call.send(), sent_at)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the invocation's thread waits for it
@@ -222,7 +221,7 @@ class Fleet:
 
     def _fail(self, visit: _Visit, problem: Problem) -> None:
         for work in () if visit.is_batch else visit.works:
-            outcome = unseen(work, problem)
+            outcome = outcome_of_failed_look(work, problem)
             work.next = Next.NOTHING if outcome.state.is_final else Next.LOOK_AGAIN
             self._record(work, outcome)
         self._ended_visit(visit)
@@ -293,13 +292,13 @@ class Fleet:
         heapq.heappush(self._later, (moment, next(self._order), due))
 
     def _seconds_until(self, moment: Any) -> float:
-        return float((moment - timestamps.from_epoch(self._clock.time())) / timedelta(seconds=1))
+        return float((moment - utc_now(self._clock)) / timedelta(seconds=1))
 
     def _leave(self) -> None:
         """Say of what was not brought to an end what it was known to be."""
         for visit, call in self._flying.items():
             if call.step is Step.CREATE:
-                self._visitor.lost(visit.works[0])
+                self._visitor.outcome_unknown(visit.works[0])
         visits = [*self._flying, *(visit for _, _, visit in self._ready)]
         visits += [due for _, _, due in self._later if isinstance(due, _Visit)]
         left = [(work, None) for work in self._todo] + [(work, each.problem) for each in visits for work in each.works]
@@ -307,7 +306,7 @@ class Fleet:
             if work.known.current:
                 self._record(work, work.outcome)
             elif work.is_open and (self._ended or work.outcome.error is None):
-                self._record(work, unseen(work, self._ended or problem or out_of_time()))
+                self._record(work, outcome_of_failed_look(work, self._ended or problem or out_of_time()))
 
 
 def _unexpected(error: Exception) -> Problem:

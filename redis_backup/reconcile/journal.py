@@ -28,7 +28,7 @@ class Records(Protocol):
 
 
 class Journal:
-    """One invocation's. Only `started` may be called on any thread."""
+    """One invocation's. Only `write` may be called on any thread."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -44,10 +44,10 @@ class Journal:
         goes_on = before is not None and before[0] is outcome.state is State.RUNNING
         if is_new_id or (now != before and not goes_on):
             error = None if outcome.state is State.RUNNING else outcome.error
-            self._records.state(work.request, work.instance, replace(outcome, error=error))
+            self.write(work, replace(outcome, error=error))
 
-    def started(self, work: Work, outcome: Outcome) -> None:
-        """Write down the job IDs of a backup that has started, before anything else is done with them."""
+    def write(self, work: Work, outcome: Outcome) -> None:
+        """Write an outcome down: job IDs as soon as CreateBackup has answered, before anything else is done."""
         self._records.state(work.request, work.instance, outcome)
 
     def failed_attempts(self, work: Work) -> None:

@@ -27,14 +27,14 @@ VANISHED = timedelta(minutes=10)  # a job that is nowhere for so long has failed
 class Attempt:
     """One backup that was started for the request, or adopted by it. Times are R-KVStore's.
 
-    `shards`: how many job IDs CreateBackup answered, 0 where that is not known, as for adopted ones; `ended`: how it
-    ended, None while it runs; `missing_since`: since when one of its jobs is in no list.
+    `answered_ids`: how many job IDs CreateBackup answered, 0 where that is not known, as for adopted ones; `ended`: how
+    it ended, None while it runs; `missing_since`: since when one of its jobs is in no list.
     """
 
     job_ids: tuple[str, ...] = ()
     cluster_backup_id: str = ""
     started_at: datetime | None = None
-    shards: int = 0
+    answered_ids: int = 0
     is_adopted: bool = False
     ended: JobStatus | None = None
     missing_since: datetime | None = None
@@ -45,10 +45,10 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class StillTask:
+class UnchangedTask:
     """An older task that is listed as running: what it showed, and since when that has not changed."""
 
-    shows: str
+    fingerprint: str
     since: datetime
 
 
@@ -57,14 +57,14 @@ class KnownJobs:
     """All that one request knows of one instance.
 
     `unanswered_at`: when a CreateBackup of unknown outcome was sent, where that cannot be watched; `is_starved`: only
-    want of calls or time has kept it from a watch since the first invocation; `recorded`: the state and the error code
-    that an earlier invocation recorded last.
+    want of calls or time has kept it from a watch since the first invocation; `unchanged`: see there; `recorded`: the
+    state and the error code that an earlier invocation recorded last.
     """
 
     attempts: tuple[Attempt, ...] = ()
     unanswered_at: datetime | None = None
     is_starved: bool = False
-    still: StillTask | None = None
+    unchanged: UnchangedTask | None = None
     recorded: tuple[State, str] | None = None
 
     @property
@@ -137,19 +137,19 @@ def _read_recorded(text: str) -> tuple[State, str]:
     return State(state), code
 
 
-def _write_still(still: StillTask) -> str:
-    return f"{mark_of(still.shows)}:{_epoch(still.since)}"
+def _write_unchanged(task: UnchangedTask) -> str:
+    return f"{mark_of(task.fingerprint)}:{_epoch(task.since)}"
 
 
-def _read_still(text: str) -> StillTask:
-    shows, _, since = text.rpartition(":")
-    return StillTask(shows, _moment(since))
+def _read_unchanged(text: str) -> UnchangedTask:
+    fingerprint, _, since = text.rpartition(":")
+    return UnchangedTask(fingerprint, _moment(since))
 
 
 _OF_ATTEMPT = {
     "cluster": _Mark("cluster_backup_id", str, str),
     "started": _Mark("started_at", _epoch, _moment),
-    "shards": _Mark("shards", str, int),
+    "shards": _Mark("answered_ids", str, int),
     "by": _Mark("is_adopted", lambda _: "other", bool),
     "ended": _Mark("ended", lambda ended: str(ended.value), JobStatus),
     "missing": _Mark("missing_since", _epoch, _moment),
@@ -157,7 +157,7 @@ _OF_ATTEMPT = {
 _OF_ALL = {
     "unanswered": _Mark("unanswered_at", _epoch, _moment),
     "starved": _Mark("is_starved", lambda _: "1", bool),
-    "still": _Mark("still", _write_still, _read_still),
+    "still": _Mark("unchanged", _write_unchanged, _read_unchanged),
     "recorded": _Mark("recorded", _write_recorded, _read_recorded),
 }
 

@@ -9,17 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from redis_backup import timestamps
 from redis_backup.alibaba.api_clock import ApiClock
 from redis_backup.alibaba.api_errors import WRONG_TYPE, ApiError
 from redis_backup.alibaba.parsing import Instance, Job, JobStatus
 from redis_backup.alibaba.rkvstore import RKVStore
 from redis_backup.reconcile.backups import Backup, resolve, running_tasks
 from redis_backup.reconcile.journal import Journal
-from redis_backup.reconcile.known import StillTask
+from redis_backup.reconcile.known import UnchangedTask
 from redis_backup.reconcile.watch import WATCH
 from redis_backup.reconcile.work import Call, Step, Steps, Work
-from redis_backup.runtime import Clock
+from redis_backup.runtime import Clock, utc_now
 from redis_backup.states import ErrorKind
 
 # Statuses of an instance in which R-KVStore starts no backup (DescribeInstances' reference): no use in watching it.
@@ -72,8 +71,8 @@ class Observer:
         ahead = self._api_clock.ahead()
         since = (request.since + ahead).replace(microsecond=0)
         earliest = (request.since - request.max_age + ahead).replace(microsecond=0)
-        jobs = self._without_still_tasks(work, jobs, earliest)
-        backups, work.known = resolve(jobs, work.known, work.facts or _UNKNOWN, since, earliest, self._now())
+        jobs = self._without_unchanged_tasks(work, jobs, earliest)
+        backups, work.known = resolve(jobs, work.known, work.facts or _UNKNOWN, since, earliest, utc_now(self._clock))
         return Seen(moment, backups, since, earliest)
 
     def describe(self, works: Sequence[Work]) -> Steps[None]:
@@ -106,15 +105,19 @@ class Observer:
             )
         )
 
-    def is_no_use(self, work: Work) -> bool:
+    def status_forbids_backup(self, work: Work) -> bool:
         """Whether the instance's status forbids a backup, as it was read in this invocation a short while ago."""
         if work.facts is None or work.facts_at is None or work.facts.status not in NOT_NOW:
             return False
-        return self._now() - work.facts_at < _STATUS_GOOD_FOR
+        return utc_now(self._clock) - work.facts_at < _STATUS_GOOD_FOR
 
     def _describe(self, work: Work, store: RKVStore, step: Step) -> Steps[None]:
         """Ask the instance itself what it is, where that is not known. That helps, and may fail."""
-        is_old = self.is_no_use(work) and work.facts_at and self._now() - work.facts_at > _STATUS_READ_EVERY
+        is_old = (
+            self.status_forbids_backup(work)
+            and work.facts_at
+            and utc_now(self._clock) - work.facts_at > _STATUS_READ_EVERY
+        )
         if work.is_undescribed or (work.facts is not None and not is_old):
             return
         try:
@@ -148,21 +151,18 @@ class Observer:
             return moment, tasks
         return moment, [*running_tasks(tasks, answer.value), *answer.value]
 
-    def _without_still_tasks(self, work: Work, jobs: list[Job], earliest: datetime) -> list[Job]:
+    def _without_unchanged_tasks(self, work: Work, jobs: list[Job], earliest: datetime) -> list[Job]:
         """Leave out older tasks whose status and progress have stood still: a task can stay listed after its end."""
         tasks = [job for job in jobs if job.status is JobStatus.RUNNING and not job.end and not job.cluster_backup_id]
         older = [job for job in tasks if job.start is None or job.start < earliest]
         if not older or any(set(attempt.job_ids) & {job.job_id for job in older} for attempt in work.known.attempts):
-            work.known = replace(work.known, still=None)
+            work.known = replace(work.known, unchanged=None)
             return jobs
         shown = ".".join(f"{job.job_id}-{job.phase}-{job.progress}" for job in older)
-        shows = hashlib.sha256(shown.encode()).hexdigest()[:16]
-        still = work.known.still
-        if still is None or still.shows != shows:
-            work.known = replace(work.known, still=StillTask(shows, self._now()))
-        elif self._now() - still.since >= WATCH:
+        fingerprint = hashlib.sha256(shown.encode()).hexdigest()[:16]
+        unchanged = work.known.unchanged
+        if unchanged is None or unchanged.fingerprint != fingerprint:
+            work.known = replace(work.known, unchanged=UnchangedTask(fingerprint, utc_now(self._clock)))
+        elif utc_now(self._clock) - unchanged.since >= WATCH:
             return [job for job in jobs if job not in older]
         return jobs
-
-    def _now(self) -> datetime:
-        return timestamps.from_epoch(self._clock.time())

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 
-from redis_backup import timestamps
 from redis_backup.alibaba.api_clock import ApiClock
+from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.alibaba.patience import side_by_side
 from redis_backup.alibaba.rkvstore import RKVStore
-from redis_backup.alibaba.sdk import out_of_time as no_time_for_a_call
 from redis_backup.backoff import Deadline, Throttle
 from redis_backup.context import Context
 from redis_backup.reconcile.act import Actor
@@ -21,11 +19,11 @@ from redis_backup.reconcile.observe import Observer
 from redis_backup.reconcile.select import select
 from redis_backup.reconcile.visit import Visitor
 from redis_backup.reconcile.watch import LEAST_TIMEOUT
-from redis_backup.reconcile.work import Work, out_of_time
+from redis_backup.reconcile.work import Work
 from redis_backup.request.request import Request
-from redis_backup.runtime import Clock
+from redis_backup.runtime import Clock, utc_now
 from redis_backup.settings import Settings
-from redis_backup.states import ErrorKind, Outcome, Problem, State
+from redis_backup.states import ErrorKind, Outcome, Problem, State, out_of_time
 
 
 class Reconciler:
@@ -49,7 +47,7 @@ class Reconciler:
         step = partial(select, request, self._stores[request.region], self._clock, deadline)
         [found] = side_by_side([step], 1, deadline)
         if found is None:
-            raise no_time_for_a_call()
+            raise ApiError(out_of_time())
         selected, warnings = found
         for message, problem in warnings:
             self._journal.warn(message, None, problem)
@@ -59,7 +57,7 @@ class Reconciler:
         """Bring all instances as far as they can be brought now; until when, on the monotonic clock."""
         allowed = [work for work in works if self._is_allowed(work)]
         self._connect(work.instance.region for work in allowed)
-        now = self._now()
+        now = utc_now(self._clock)
         ahead = max(((work.request.since - now).total_seconds() for work in allowed), default=0.0)
         if ahead > 0 and not self.deadline.sleep(ahead):  # a sender's clock may be ahead
             for work in allowed:
@@ -112,6 +110,3 @@ class Reconciler:
             "looking",
         )
         return Outcome(State.FAILED, work.outcome.job_ids, work.outcome.adopted, work.outcome.attempts, error=problem)
-
-    def _now(self) -> datetime:
-        return timestamps.from_epoch(self._clock.time())

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from redis_backup import timestamps
-from redis_backup.alibaba.api_errors import BACKUP_RUNS, CHANGING, EXPIRED, matches
+from redis_backup.alibaba.api_errors import BACKUP_RUNS, BUSY_HINT, CHANGING, CHANGING_HINT, EXPIRED, matches
 from redis_backup.reconcile.act import Actor, NoLongerClearError
 from redis_backup.reconcile.backups import Backup
 from redis_backup.reconcile.decide import Busy, Decision, GaveUp, MayStart, Running, Satisfied, Start, Watch, decide
@@ -21,7 +21,7 @@ from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.observe import Observer, Seen
 from redis_backup.reconcile.watch import AFTER_UNKNOWN, LEAST_TIMEOUT, STARVED, is_prompt, window_end
 from redis_backup.reconcile.work import WATCHING, Next, Step, Steps, Work
-from redis_backup.runtime import Clock
+from redis_backup.runtime import Clock, utc_now
 from redis_backup.settings import Settings
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 
@@ -33,36 +33,36 @@ class Visitor:
         self, observer: Observer, actor: Actor, journal: Journal, clock: Clock, timeout: float, settings: Settings
     ) -> None:
         self._observer, self._actor, self._journal, self._clock = observer, actor, journal, clock
-        self._began, self._timeout, self._settings = self._now(), timeout, settings
+        self._began, self._timeout, self._settings = utc_now(self._clock), timeout, settings
 
     def is_prompt(self, work: Work) -> bool:
         """Whether a look of this invocation at the instance is a clear moment by itself."""
-        in_time = self._now() <= window_end(work.request)
+        in_time = utc_now(self._clock) <= window_end(work.request)
         return in_time and not work.has_sent and is_prompt(work.request, self._began)
 
     def is_expired(self, work: Work) -> bool:
         """Whether the event has been followed for long enough. (A shard is its beginning.)"""
         follow, most = work.request.follow, timedelta(hours=self._settings.follow_hours)
-        return follow is not None and not work.request.is_shard and self._now() - follow.first >= most
+        return follow is not None and not work.request.is_shard and utc_now(self._clock) - follow.first >= most
 
     def may_start(self, work: Work) -> MayStart:
         """Whether a backup may be started, and whether without a watch."""
-        known, follow = work.known, work.request.follow
+        known, follow, now = work.known, work.request.follow, utc_now(self._clock)
         if work.request.dry_run or self.is_expired(work):
             return MayStart.NEVER
         if self._timeout < LEAST_TIMEOUT:
-            waited = known.unanswered_at is None or (follow and self._now() - known.unanswered_at >= AFTER_UNKNOWN)
+            waited = known.unanswered_at is None or (follow and now - known.unanswered_at >= AFTER_UNKNOWN)
             return MayStart.UNWATCHED if waited else MayStart.WHEN_CLEAR
-        is_starved = known.is_starved and not work.has_sent and follow and self._now() - follow.first >= STARVED
+        is_starved = known.is_starved and not work.has_sent and follow and now - follow.first >= STARVED
         return MayStart.UNWATCHED if is_starved else MayStart.WHEN_CLEAR
 
     def describe(self, works: Sequence[Work]) -> Steps[None]:
         """Learn in bulk what instances of one region are. That helps, and may fail: then each is asked by itself."""
         yield from self._observer.describe(works)
 
-    def lost(self, work: Work) -> None:
+    def outcome_unknown(self, work: Work) -> None:
         """Take note of a CreateBackup whose answer did not come in the invocation's time."""
-        self._actor.lost(work)
+        self._actor.outcome_unknown(work)
         self._leave(work, Outcome(State.PENDING, attempts=work.outcome.attempts, error=self._watching(work, None)))
 
     def visit(self, work: Work, step: Step) -> Steps[None]:
@@ -93,11 +93,11 @@ class Visitor:
 
     def _needs_all(self, work: Work) -> bool:
         """Whether a look is to ask for finished sets too; between the first and the last look of a watch it is not."""
-        watch = work.watch
-        if work.next is not Next.WATCH or watch.last is None or self._now() - watch.last > timedelta(seconds=11):
+        watch, now = work.watch, utc_now(self._clock)
+        if work.next is not Next.WATCH or watch.last is None or now - watch.last > timedelta(seconds=11):
             return True
         end = watch.end(work.request)
-        return end is None or self._now() >= end
+        return end is None or now >= end
 
     def _decide(self, work: Work, seen: Seen) -> tuple[Decision, datetime | None]:
         """The decision, and the clear moment that this look is, if it is one."""
@@ -114,7 +114,7 @@ class Visitor:
             max_attempts=self._settings.max_attempts,
             clear_moment=clear_moment,
             may_start=self.may_start(work),
-            now=self._now(),
+            now=utc_now(self._clock),
         )
         if isinstance(decision, (Satisfied, Running)):
             work.watch.reset()
@@ -165,7 +165,7 @@ class Visitor:
         pending = Outcome(State.PENDING, attempts=attempts)
         if _is_busy(answered):
             self._leave(work, replace(pending, error=answered))
-        elif self._observer.is_no_use(work):
+        elif self._observer.status_forbids_backup(work):
             self._leave(work, replace(pending, error=_wrong_state(work.facts.status if work.facts else "")))
         elif work.request.dry_run:
             self._finish(work, Outcome(State.PLANNED, attempts=attempts))
@@ -202,11 +202,8 @@ class Visitor:
     def _finish(self, work: Work, outcome: Outcome) -> None:
         self._leave(work, outcome, Next.NOTHING)
 
-    def _now(self) -> datetime:
-        return timestamps.from_epoch(self._clock.time())
 
-
-def unseen(work: Work, problem: Problem) -> Outcome:
+def outcome_of_failed_look(work: Work, problem: Problem) -> Outcome:
     """What an instance is that could not be looked at. A refused look ends nothing that is known to run."""
     if current := work.known.current:
         attempts = max(1, work.outcome.attempts)
@@ -254,12 +251,7 @@ def _gave_up(failed: tuple[Backup, ...], max_attempts: int) -> Outcome:
 
 
 def _busy() -> Problem:
-    return Problem(
-        "BackupJobExists",
-        "an older backup of the instance still runs",
-        ErrorKind.BUSY,
-        hint="an older backup of the instance still runs; this request starts its own when that has ended",
-    )
+    return Problem("BackupJobExists", "an older backup of the instance still runs", ErrorKind.BUSY, hint=BUSY_HINT)
 
 
 def _wrong_state(status: str) -> Problem:
@@ -267,5 +259,5 @@ def _wrong_state(status: str) -> Problem:
         "IncorrectDBInstanceState",
         f"the instance's status is {status}",
         ErrorKind.BUSY,
-        hint="the instance is being created or changed; the backup starts when its status is Normal again",
+        hint=CHANGING_HINT,
     )

@@ -14,10 +14,10 @@ from redis_backup.reconcile.known import KnownJobs
 from redis_backup.reconcile.watch import Watch
 from redis_backup.request.instances import InstanceRef
 from redis_backup.request.request import Finished, Request
-from redis_backup.states import ErrorKind, Outcome, Problem, State
+from redis_backup.states import OUT_OF_TIME, ErrorKind, Outcome, Problem, State
 
 _FAILED_IDS = 100  # keys of failed instances that travel
-WATCHING, OUT_OF_TIME = "Watching", "OutOfTime"  # codes of a watch that goes on, and of one for which there was no time
+WATCHING = "Watching"  # the code of a watch that goes on
 
 
 class Step(IntEnum):
@@ -124,24 +124,18 @@ Steps = Generator[Call | Pause, Answer, T]  # of one visit: it waits for what it
 
 @dataclass(frozen=True)
 class Unfollowed:
-    """Why nothing will follow a request up, and in which states an instance is left behind by that."""
+    """Why nothing will follow a request up.
+
+    `leaves`: the states in which an instance needs somebody to send the request again. (With follow-ups turned off
+    what runs is left alone; where they cannot be sent, nobody would see its end.)
+    """
 
     why: str
     leaves: tuple[State, ...] = (State.PENDING, State.RUNNING)
 
 
-def out_of_time() -> Problem:
-    """There was no time for an instance."""
-    return Problem(
-        OUT_OF_TIME,
-        "the invocation's time ran out before this instance's turn",
-        ErrorKind.TRANSIENT,
-        hint="it goes on in the next invocation; where that recurs, raise the function's timeout",
-    )
-
-
-def finish(request: Request, works: Iterable[Work]) -> Finished:
-    """What is final of a request so far: before this invocation, and in it."""
+def totals(request: Request, works: Iterable[Work]) -> Finished:
+    """Sum up what is final of a request so far: before this invocation, and in it."""
     final = [work for work in works if not work.is_open]
     before = request.finished
     failed = [work.instance.key for work in final if work.outcome.state is State.FAILED]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis_backup.errors import InvalidRequest
-from redis_backup.reconcile.work import Unfollowed, Work, finish, incomplete
+from redis_backup.reconcile.work import Unfollowed, Work, incomplete, totals
 from redis_backup.reporting import answers
 from redis_backup.reporting.answers import End
 from redis_backup.reporting.records import UNSELECTED, Recorder
@@ -40,7 +40,7 @@ class Closing:
         self._tell_shared()
         for request, own in self._works.items():
             if not own and not request.dry_run:  # all its instances belong to others of the batch: it has no shard
-                self._recorder.request_finished(request, finish(request, own))
+                self._recorder.request_finished(request, totals(request, own))
         return self._answer([], unfollowed, has_failed=False, shards=shards)
 
     def close(self, unfollowed: Mapping[Request, Unfollowed]) -> Any:
@@ -49,7 +49,7 @@ class Closing:
         has_failed, failed_before = False, []
         for request, own in self._works.items():
             is_open = any(work.is_open for work in own)
-            finished = finish(request, own)
+            finished = totals(request, own)
             if not is_open and not request.dry_run:
                 self._recorder.request_finished(request, finished)
             if not is_open or request in unfollowed or request.dry_run:

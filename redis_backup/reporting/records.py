@@ -17,7 +17,7 @@ from redis_backup.reconcile.work import WATCHING
 from redis_backup.request.events import Event, TriggerKind
 from redis_backup.request.instances import InstanceRef
 from redis_backup.request.request import Finished, Request, Shared
-from redis_backup.runtime import Runtime
+from redis_backup.runtime import Runtime, utc_now
 from redis_backup.states import Outcome, Problem, State
 
 UNSELECTED = "the tags could not be looked up"
@@ -45,9 +45,7 @@ class Recorder:
         """An instance has come to a state. Job IDs that do not fit into one line go out in several."""
         adopted = outcome.state is State.RUNNING and outcome.adopted
         record = {
-            **_story(request),
-            "region": instance.region,
-            "instance_id": instance.instance_id,
+            **_story(request, instance),
             "attempts": outcome.attempts or None,
             "progress": outcome.progress,
             "backup_size": outcome.backup_size,
@@ -57,8 +55,7 @@ class Recorder:
         is_watched = outcome.error is not None and outcome.error.code == WATCHING
         level = "INFO" if is_watched else _LEVELS.get(outcome.state, "INFO")
         event = "backup_adopted" if adopted else _EVENTS[outcome.state]
-        for job_ids in _chunks(outcome.job_ids) or [None]:
-            self._write(level, event, {**record, "job_ids": job_ids})
+        self._write_chunks(level, event, record, outcome.job_ids)
 
     def warning(
         self,
@@ -68,39 +65,24 @@ class Recorder:
         problem: Problem | None = None,
     ) -> None:
         """Something that a person should look at, though no instance failed by it."""
-        story = _story(request) if request else {}
-        about = {"region": instance.region, "instance_id": instance.instance_id} if instance else {}
-        self._write(
-            "WARNING",
-            "warning",
-            {
-                **story,
-                **about,
-                **error_fields(problem),
-                "error_message": f"{message}: {problem.message}" if problem else message,
-            },
-        )
+        told = {**error_fields(problem), "error_message": f"{message}: {problem.message}" if problem else message}
+        self._write("WARNING", "warning", {**_story(request, instance), **told})
 
     def failed_attempt(self, request: Request, instance: InstanceRef, job_ids: tuple[str, ...], attempts: int) -> None:
         """Backups of a request have failed, and another is about to be started, or was."""
-        record = {"region": instance.region, "instance_id": instance.instance_id, "attempts": attempts}
         message = "backups of this request failed before this one"
-        for ids in _chunks(job_ids) or [None]:
-            fields = {**record, "job_ids": ids, "error_code": "BackupJobFailed", "error_message": message}
-            self._write("WARNING", "warning", {**_story(request), **fields})
+        told = {"attempts": attempts, "error_code": "BackupJobFailed", "error_message": message}
+        self._write_chunks("WARNING", "warning", {**_story(request, instance), **told}, job_ids)
 
     def shared(self, shared: Shared, outcome: Outcome) -> None:
         """An instance that two events of a batch name belongs to the stricter one, under whose ID this is recorded."""
         record = {
-            **_story(shared.request),
+            **_story(shared.request, shared.instance),
             "trigger_id": shared.owner.trigger_id,
-            "region": shared.instance.region,
-            "instance_id": shared.instance.instance_id,
             "attempts": outcome.attempts or None,
             "hint": f"event {shared.request.trigger_id} of the same batch names it too, and takes over its backup",
         }
-        for job_ids in _chunks(outcome.job_ids) or [None]:
-            self._write("INFO", "backup_adopted", {**record, "job_ids": job_ids})
+        self._write_chunks("INFO", "backup_adopted", record, outcome.job_ids)
 
     def refused(self, event: Event, why: InvalidRequest | Problem) -> None:
         """An event of a batch that is no request, or whose instances could not be looked up."""
@@ -112,7 +94,7 @@ class Recorder:
 
     def request_finished(self, request: Request, finished: Finished) -> None:
         """Nothing of a request (or shard) is open any more: what came of all of it."""
-        now = timestamps.from_epoch(self._clock.time())
+        now = utc_now(self._clock)
         self._write(
             "ERROR" if finished.failed or finished.unlisted else "INFO",
             "request_finished",
@@ -143,9 +125,13 @@ class Recorder:
         """What one invocation came to."""
         self._write(level, "report", fields)
 
+    def _write_chunks(self, level: str, event: str, fields: Mapping[str, Any], job_ids: tuple[str, ...]) -> None:
+        for ids in _chunks(job_ids) or [None]:
+            self._write(level, event, {**fields, "job_ids": ids})
+
     def _write(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         record = {
-            "time": timestamps.from_epoch(self._clock.time()).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": utc_now(self._clock).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": level,
             "event": event,
             "request_id": self._request_id,
@@ -160,13 +146,12 @@ class Recorder:
             self._out.flush()
 
 
-def _story(request: Request) -> dict[str, Any]:
-    return {
-        "trigger": request.kind.value,
-        "trigger_id": request.trigger_id,
-        "since": timestamps.render(request.since),
-        "reason": request.reason,
-    }
+def _story(request: Request | None, instance: InstanceRef | None = None) -> dict[str, Any]:
+    story: dict[str, Any] = {}
+    if request:
+        story = {"trigger": request.kind.value, "trigger_id": request.trigger_id}
+        story |= {"since": timestamps.render(request.since), "reason": request.reason}
+    return story | ({"region": instance.region, "instance_id": instance.instance_id} if instance else {})
 
 
 def error_fields(problem: Problem | None) -> dict[str, Any]:

@@ -42,7 +42,7 @@ MUTANTS = (
     Mutant(
         "no second look, and no watch, after a lost answer",
         "reconcile/act.py",
-        "            self.lost(work)\n        return error.problem",
+        "            self.outcome_unknown(work)\n        return error.problem",
         "            work.has_sent = False\n        return error.problem",
         "tests/test_rare_cases.py",
     ),
