@@ -312,6 +312,20 @@ def test_a_job_that_is_nowhere_for_10_minutes_has_failed(make_cloud: Make) -> No
     assert 60 + 600 <= after <= 60 + 600 + 130
 
 
+@pytest.mark.parametrize("kind", ["standard", "classic-cluster", "cloud-native"])
+def test_another_is_started_after_a_job_that_is_nowhere(make_cloud: Make, kind: str) -> None:
+    cloud = make_cloud(Instance("r-1", kind=kind, outcomes=("vanished", "success")))
+    cloud.invoke_async(TIMER)
+    cloud.platform.drain(100)
+    codes = [record["error_code"] for record in cloud.logs.records if record["event"] == "warning"]
+    assert codes == ["BackupVanished"]
+    vanished, later = own(cloud)
+    [final] = [record for record in cloud.logs.records if record["event"] == "backup_succeeded"]
+    assert (final["job_ids"], final["attempts"]) == (",".join(later), 2)
+    [finished] = [record for record in cloud.logs.records if record["event"] == "request_finished"]
+    assert (finished["succeeded"], finished["attempts"]) == (1, 2)
+
+
 def test_with_nobody_to_follow_a_known_job_that_failed_is_not_running(make_cloud: Make) -> None:
     cloud = make_cloud(
         Instance("r-1", duration=20, outcomes=("failed", "success")), settings={"BACKUP_FOLLOW_SECONDS": "0"}

@@ -20,7 +20,9 @@ class Records(Protocol):
 
     def state(self, request: Request, instance: InstanceRef, outcome: Outcome) -> None: ...
 
-    def failed_attempt(self, request: Request, instance: InstanceRef, job_ids: Ids, attempts: int) -> None: ...
+    def failed_attempt(
+        self, request: Request, instance: InstanceRef, job_ids: Ids, attempts: int, code: str
+    ) -> None: ...
 
     def warning(
         self, message: str, request: Request | None, instance: InstanceRef | None, problem: Problem | None
@@ -50,12 +52,12 @@ class Journal:
         """Write an outcome down: job IDs as soon as CreateBackup has answered, before anything else is done."""
         self._records.state(work.request, work.instance, outcome)
 
-    def failed_attempts(self, work: Work) -> None:
+    def failed_attempts(self, work: Work, code: str) -> None:
         """Write down failed attempts, once: another invocation may have started them, and not have lived to."""
         failed = [attempt for attempt in work.known.attempts if attempt.ended is JobStatus.FAILED]
         ids = tuple(job_id for attempt in failed for job_id in attempt.job_ids)
         if failed and not (set(ids) <= work.failed_ids and len(failed) <= work.failed):
-            self._records.failed_attempt(work.request, work.instance, ids, len(failed))
+            self._records.failed_attempt(work.request, work.instance, ids, len(failed), code)
         work.failed_ids, work.failed = work.failed_ids | set(ids), max(work.failed, len(failed))
 
     def warn(self, message: str, work: Work | None, problem: Problem | None = None) -> None:

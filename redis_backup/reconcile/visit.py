@@ -25,6 +25,8 @@ from redis_backup.runtime import Clock, utc_now
 from redis_backup.settings import Settings
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 
+FAILED_CODE, VANISHED_CODE = "BackupJobFailed", "BackupVanished"
+
 
 class Visitor:
     """Visits instances in one invocation, which begins now and has `timeout` seconds in all."""
@@ -119,7 +121,8 @@ class Visitor:
         if isinstance(decision, (Satisfied, Running)):
             work.watch.reset()
         if not isinstance(decision, GaveUp):
-            self._journal.failed_attempts(work)
+            has_vanished = any(backup.has_vanished for backup in seen.backups)
+            self._journal.failed_attempts(work, VANISHED_CODE if has_vanished else FAILED_CODE)
         return decision, clear_moment
 
     def _is_refused(self, work: Work, answered: Problem, attempts: int) -> bool:
@@ -241,7 +244,7 @@ def _gave_up(failed: tuple[Backup, ...], max_attempts: int) -> Outcome:
     starts = [backup.started_at for backup in failed if backup.started_at]
     is_gone = any(backup.has_vanished for backup in failed)
     problem = Problem(
-        "BackupVanished" if is_gone else "BackupJobFailed",
+        VANISHED_CODE if is_gone else FAILED_CODE,
         f"{len(failed)} of at most {max_attempts} backups of this request failed"
         + (", of which one is in no list any more" if is_gone else ""),
         ErrorKind.PERMANENT,

@@ -68,10 +68,12 @@ class Recorder:
         told = {**error_fields(problem), "error_message": f"{message}: {problem.message}" if problem else message}
         self._write("WARNING", "warning", {**_story(request, instance), **told})
 
-    def failed_attempt(self, request: Request, instance: InstanceRef, job_ids: tuple[str, ...], attempts: int) -> None:
+    def failed_attempt(
+        self, request: Request, instance: InstanceRef, job_ids: tuple[str, ...], attempts: int, code: str
+    ) -> None:
         """Backups of a request have failed, and another is about to be started, or was."""
         message = "backups of this request failed before this one"
-        told = {"attempts": attempts, "error_code": "BackupJobFailed", "error_message": message}
+        told = {"attempts": attempts, "error_code": code, "error_message": message}
         self._write_chunks("WARNING", "warning", {**_story(request, instance), **told}, job_ids)
 
     def shared(self, shared: Shared, outcome: Outcome) -> None:
