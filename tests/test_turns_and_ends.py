@@ -184,7 +184,7 @@ def test_a_backup_whose_record_could_not_be_written_is_not_started_twice(make_cl
     def run(event: bytes, context: Any, runtime: Runtime) -> Any:
         return handler.handler(event, context, Runtime(runtime.environ, runtime.clock, Full(runtime.stdout)))
 
-    cloud = make_cloud(Instance("r-1", duration=16), handler=run, behaviour=Behaviour(listing_lag=55))
+    cloud = make_cloud(Instance("r-1", duration=2), handler=run, behaviour=Behaviour(listing_lag=55))
     cloud.invoke({"instance_ids": "r-1", "since": "2026-11-24T02:00:00Z", "wait_seconds": 90})
     assert len(times(cloud, "CreateBackup")) == 1
 
