@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redis_backup.alibaba import parsing
 from redis_backup.alibaba.parsing import Instance, Job, JobStatus, split_job_ids
 from redis_backup.reconcile.backups import Backup, resolve, running_tasks
 from redis_backup.reconcile.known import KnownJobs
@@ -656,3 +657,19 @@ def test_no_job_id_is_lost_or_made_up(numbers: list[int], wrapping: str) -> None
 @given(st.text())
 def test_job_ids_of_any_text_hold_no_separator(text: str) -> None:
     assert not any(set(part) & set(" ,\"'") for part in split_job_ids(text))
+
+
+@pytest.mark.parametrize(
+    ("entry", "shards", "has_job_per_shard"),
+    [
+        ({"CreateTime": "2022-01-01T00:00:00Z", "ShardCount": 8}, 8, True),
+        ({"CreateTime": "2022-01-01T00:00:00Z"}, 256, None),  # so that no number of jobs is taken for all of them
+        ({"CreateTime": "2024-01-01T00:00:00Z"}, 1, False),
+        ({"ShardCount": "4"}, 4, None),
+    ],
+)
+def test_how_many_jobs_a_clusters_backup_has(
+    entry: dict[str, Any], shards: int, has_job_per_shard: bool | None
+) -> None:
+    facts = parsing.instance({"ArchitectureType": "cluster", **entry})
+    assert (facts.shards, facts.has_job_per_shard) == (shards, has_job_per_shard)

@@ -60,7 +60,7 @@ MUTANTS = (
     Mutant(
         "nothing that is known travels",
         "followups/payload.py",
-        "    return replace(work.known, recorded=None if is_shard else work.recorded).encode()",
+        "    return replace(work.known, recorded=work.recorded).encode()",
         "    return []",
         "tests/test_follow.py",
     ),
@@ -143,8 +143,8 @@ MUTANTS = (
     Mutant(
         "a shard that could not be sent is said to be",
         "followups/handover.py",
-        "                sent_as = SentAs.FAILED if how.problem else each.sent_as\n",
-        "                sent_as = SentAs.NEW\n",
+        "            sent_as = SentAs.FAILED if problem else each.sent_as\n",
+        "            sent_as = SentAs.NEW\n",
         "tests/test_follow.py",
     ),
     Mutant(
@@ -161,8 +161,6 @@ def caught(mutant: Mutant, tree: Path) -> str:
     """By what the mutant is caught in this copy of the tree; empty where nothing does."""
     path = tree / "redis_backup" / mutant.file
     text = path.read_text(encoding="utf-8")
-    if text.count(mutant.old) != 1:
-        return "its place is not there any more: mend the list"
     path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
     try:
         if mutant.tests:
