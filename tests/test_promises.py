@@ -258,7 +258,7 @@ def test_an_error_code_of_any_kind_does_not_stop_the_follow_ups(make_cloud: Make
 def test_a_job_that_has_vanished_is_a_failed_attempt_after_which_another_is_started(make_cloud: Make) -> None:
     cloud = make_cloud(Instance("r-1", outcomes=("vanished", "success")))
     settled(cloud, timer())
-    assert events(cloud) == ["backup_started", "BackupJobFailed", "Watching", "backup_started", "backup_succeeded"]
+    assert events(cloud) == ["backup_started", "BackupVanished", "Watching", "backup_started", "backup_succeeded"]
     first, second = times(cloud, "CreateBackup")
     assert second - first >= 60 + 600 + 62
     assert [(each["succeeded"], each["failed"], each["attempts"]) for each in finished(cloud)] == [(1, 0, 2)]
