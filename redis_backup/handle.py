@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from redis_backup.reporting import answers
 from redis_backup.reporting.closing import Closing
 from redis_backup.reporting.records import Recorder
 from redis_backup.request.events import Event, TriggerKind, read_events
-from redis_backup.request.request import Request, merge, read_request, too_many
+from redis_backup.request.request import Request, merge, read_request
 from redis_backup.runtime import Runtime, utc_now
 from redis_backup.settings import Settings
 from redis_backup.states import Outcome, Problem, State
@@ -107,23 +106,14 @@ class _Invocation:
 
     def _read_one(self, event: Event, until: float) -> Request | InvalidRequest | ApiError:
         """One event's request, or why there is none; its tags are looked up until then at most."""
-        now = utc_now(self._clock)
         try:
-            request = self._selected(read_request(event, self._context, self._settings, now, read_follow), until)
+            request = read_request(event, self._context, self._settings, utc_now(self._clock), read_follow)
+            request = self._reconciler.select(request, Deadline(self._clock, until))
         except (InvalidRequest, ApiError) as error:
             return error
         if event.warning:
             self._recorder.warning(event.warning, request=request)
         return request
-
-    def _selected(self, request: Request, until: float) -> Request:
-        """The request with the instances that its tags select."""
-        selected = self._reconciler.select(request, Deadline(self._clock, until))
-        if not selected.instances:
-            raise InvalidRequest([f"tags {json.dumps(request.tags)} select no instance in {request.region}"])
-        if len(selected.instances) > self._settings.max_instances:
-            raise InvalidRequest([too_many(len(selected.instances), self._settings.max_instances)])
-        return selected
 
     def _work(
         self, kind: TriggerKind, works: Mapping[Request, Sequence[Work]], every: Sequence[Work]
@@ -150,17 +140,13 @@ class _Invocation:
     def _await_due(self, works: Mapping[Request, Sequence[Work]]) -> None:
         """That delays are honoured could not be confirmed: a follow-up that is early waits, and watches meanwhile."""
         for request, own in works.items():
-            if request.follow is None or self._seconds_to(request) <= 0:
+            if request.follow is None or request.follow.due <= utc_now(self._clock):
                 continue
             self._reconciler.run(
                 [work for work in own if work.known.current is None], watch_until=self._context.stop_work_at
             )
             left = self._reconciler.deadline.remaining()
             room = ROOM if self._context.timeout >= LEAST_TIMEOUT else 0.15 * left
-            pause = min(self._seconds_to(request), left - room)
+            pause = min((request.follow.due - utc_now(self._clock)).total_seconds(), left - room)
             if pause > 0 and any(work.is_open for work in own):
                 self._clock.sleep(pause)
-
-    def _seconds_to(self, request: Request) -> float:
-        due = request.follow.due if request.follow else request.since
-        return (due - utc_now(self._clock)).total_seconds()

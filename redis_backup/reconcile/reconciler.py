@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,7 @@ from redis_backup.alibaba.patience import side_by_side
 from redis_backup.alibaba.rkvstore import RKVStore
 from redis_backup.backoff import Deadline, Throttle
 from redis_backup.context import Context
+from redis_backup.errors import InvalidRequest
 from redis_backup.reconcile.act import Actor
 from redis_backup.reconcile.fleet import Fleet
 from redis_backup.reconcile.journal import Journal, Records
@@ -20,7 +22,7 @@ from redis_backup.reconcile.select import select
 from redis_backup.reconcile.visit import Visitor
 from redis_backup.reconcile.watch import LEAST_TIMEOUT
 from redis_backup.reconcile.work import Work
-from redis_backup.request.request import Request
+from redis_backup.request.request import Request, too_many
 from redis_backup.runtime import Clock, utc_now
 from redis_backup.settings import Settings
 from redis_backup.states import ErrorKind, Outcome, Problem, State, out_of_time
@@ -40,7 +42,10 @@ class Reconciler:
         self._visitor = Visitor(observer, actor, self._journal, clock, context.timeout, settings)
 
     def select(self, request: Request, deadline: Deadline) -> Request:
-        """Add the instances that have the request's tags. Raise ApiError where they cannot be listed in time."""
+        """Add the instances that have the request's tags.
+
+        Raise ApiError where they cannot be listed in time, InvalidRequest where there are none, or too many.
+        """
         if not request.tags:
             return request
         self._connect([request.region])
@@ -51,6 +56,10 @@ class Reconciler:
         selected, warnings = found
         for message, problem in warnings:
             self._journal.warn(message, None, problem)
+        if not selected.instances:
+            raise InvalidRequest([f"tags {json.dumps(request.tags)} select no instance in {request.region}"])
+        if len(selected.instances) > self._settings.max_instances:
+            raise InvalidRequest([too_many(len(selected.instances), self._settings.max_instances)])
         return selected
 
     def run(self, works: Sequence[Work], *, wait_until: float = 0.0, watch_until: float = 0.0) -> None:
