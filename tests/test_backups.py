@@ -260,11 +260,11 @@ TABLE = {
         known="1 by:other",
         instance=CLUSTER,
         backups=(backup(SUCCEEDED, "1", 3, 9, is_complete=False),),
-        after="1 by:other",
+        after=f"1 by:other partial:{epoch(300)}",
     ),
     "of one that was adopted when one shard was visible, the other is never listed": case(
         job(SUCCEEDED, 3, 9),
-        known="1 by:other",
+        known=f"1 by:other partial:{epoch(9)}",
         instance=CLUSTER,
         now=9 + 600,
         backups=(backup(FAILED, "1", 3, 9),),
@@ -275,14 +275,14 @@ TABLE = {
         instance=CLUSTER,
         now=60,
         backups=(backup(SUCCEEDED, "1", 3, 9, is_complete=False),),
-        after=f"1 started:{epoch(3)} by:other",
+        after=f"1 started:{epoch(3)} by:other partial:{epoch(60)}",
     ),
     "one shard of somebody's, by a clock that is ahead": case(
         job(SUCCEEDED, 3, 9),
         instance=CLUSTER,
         now=5,
         backups=(backup(SUCCEEDED, "1", 3, 9, is_complete=False),),
-        after=f"1 started:{epoch(3)} by:other",
+        after=f"1 started:{epoch(3)} by:other partial:{epoch(5)}",
     ),
     "one shard of somebody's, the other is never listed": case(
         job(SUCCEEDED, 3, 9),
@@ -343,7 +343,7 @@ TABLE = {
         instance=CLUSTER,
         now=60,
         backups=(backup(SUCCEEDED, "1", 3, 9, is_complete=False),),
-        after=f"1 started:{epoch(3)} by:other",
+        after=f"1 started:{epoch(3)} by:other partial:{epoch(60)}",
     ),
     "shards without nodes, known and all listed": case(
         job(SUCCEEDED, 3, 9, "1", ""),
@@ -408,15 +408,15 @@ TABLE = {
     ),
     "a cluster's one ID with an entry for each shard, of which one may come": case(
         job(SUCCEEDED, 3, 9),
-        known="1 shards:1",
+        known=f"1 shards:1 partial:{epoch(9)}",
         instance=NEW_CLUSTER,
         now=9 + 119,
         backups=(backup(SUCCEEDED, "1", 3, 9, is_own=True, is_complete=False),),
-        after="1 shards:1",
+        after=f"1 shards:1 partial:{epoch(9)}",
     ),
     "a cluster's one ID with an entry for one shard alone": case(
         job(SUCCEEDED, 3, 9),
-        known="1 shards:1",
+        known=f"1 shards:1 partial:{epoch(9)}",
         instance=NEW_CLUSTER,
         now=9 + 120,
         backups=(backup(SUCCEEDED, "1", 3, 9, is_own=True),),
@@ -427,12 +427,86 @@ TABLE = {
         instance=SOME_CLUSTER,
         now=60,
         backups=(backup(SUCCEEDED, "1", 3, 9, is_complete=False),),
-        after=f"1 started:{epoch(3)} by:other",
+        after=f"1 started:{epoch(3)} by:other partial:{epoch(60)}",
     ),
     "a cluster of unknown age, later": case(
-        job(SUCCEEDED, 3, 9), instance=SOME_CLUSTER, now=400, backups=(backup(SUCCEEDED, "1", 3, 9),)
+        job(SUCCEEDED, 3, 9),
+        known=f"1 started:{epoch(3)} by:other partial:{epoch(60)}",
+        instance=SOME_CLUSTER,
+        now=180,
+        backups=(backup(SUCCEEDED, "1", 3, 9),),
+        after=f"1 started:{epoch(3)} by:other ended:succeeded",
+    ),
+    "a cluster of unknown age, of which no list has shown more for ten minutes": case(
+        job(SUCCEEDED, 3, 9), instance=SOME_CLUSTER, now=9 + 600, backups=(backup(SUCCEEDED, "1", 3, 9),)
+    ),
+    "a shard that ran until now, of one ID, is between its task and its entry": case(
+        job(SUCCEEDED, 3, 30),  # long ago
+        known="1 shards:1",
+        instance=NEW_CLUSTER,
+        now=360,
+        backups=(backup(SUCCEEDED, "1", 3, 30, is_own=True, is_complete=False),),
+        after=f"1 shards:1 partial:{epoch(360)}",
+    ),
+    "one that runs again after shards seemed to be missing": case(
+        job(SUCCEEDED, 3, 30),
+        job(RUNNING, 5, None, "1", OTHER_NODE),
+        known=f"1 shards:1 partial:{epoch(100)}",
+        instance=NEW_CLUSTER,
+        now=300,
+        backups=(backup(RUNNING, "1", 3, is_own=True),),
+        after="1 shards:1",
+    ),
+    # Backups that began soon after one another.
+    "an older backup of a cluster with one ID for each backup, and the own one": case(
+        job(SUCCEEDED, -40, -20, "7", "r-a-db-0"),
+        job(RUNNING, 2, None, "8", "r-a"),
+        known="8 shards:1",
+        instance=NEW_CLUSTER,
+        backups=(backup(SUCCEEDED, "7", -40, -20, is_complete=False), backup(RUNNING, "8", 2, is_own=True)),
+        after="8 shards:1",
+        now=30,
+    ),
+    "a colleague's backup, of which a shard is not listed, and the own one": case(
+        job(SUCCEEDED, -50, -15, "11", OTHER_NODE),
+        job(RUNNING, 2, None, "20"),
+        job(RUNNING, 2, None, "21", OTHER_NODE),
+        known="20 21",
+        instance=CLUSTER,
+        now=8,
+        backups=(
+            backup(SUCCEEDED, "11", -50, -15, is_complete=False),
+            backup(RUNNING, "20 21", 2, is_own=True),
+        ),
+        after="20 21",
+    ),
+    "an own backup that failed, and a colleague's soon after": case(
+        job(FAILED, 2, 15, "1"),
+        job(FAILED, 2, 15, "2", OTHER_NODE),
+        job(FAILED, 22, 35, "3", "r-a-db-2"),
+        known="1 2",
+        instance=CLUSTER,
+        backups=(backup(FAILED, "1 2", 2, 15, is_own=True), backup(FAILED, "3", 22, 35, is_complete=False)),
+        after=f"1 2 ended:failed attempt:2 3 started:{epoch(22)} by:other partial:{epoch(300)}",
+    ),
+    "a finished backup that began before the adopted one is none of its shards": case(
+        job(SUCCEEDED, -24, 10, "10"),
+        job(SUCCEEDED, -24, 10, "11", OTHER_NODE),
+        known=f"20 started:{epoch(33)} by:other",
+        instance=CLUSTER,
+        now=80,
+        backups=(backup(SUCCEEDED, "10 11", -24, 10),),
+        after=f"20 started:{epoch(33)} by:other missing:{epoch(80)}",
     ),
     # Cloud-native clusters, whose list has no job IDs.
+    "a cloud-native cluster's backup in the gap, and a colleague's that began later": case(
+        listed(SUCCEEDED, 80, 95, "3"),
+        known=f"7 started:{epoch(3)}",
+        instance=CLOUD_NATIVE,
+        now=100,
+        backups=(backup(SUCCEEDED, "", 80, 95, cluster_backup_id="cb-3"),),
+        after=f"7 started:{epoch(3)} missing:{epoch(100)}",
+    ),
     "a cloud-native cluster's backup after one that vanished": case(
         listed(FAILED, 700, 709, "2"),
         known=f"7 started:{epoch(1)} ended:failed attempt:2 8 started:{epoch(699)}",
@@ -627,7 +701,15 @@ def test_a_backup_began_since(known_as: str, start: float | None, began: bool) -
     ],
 )
 def test_a_tasks_end_is_its_entry_in_the_list_of_sets(task: Job, entry: Job, runs: bool) -> None:
-    assert running_tasks([task], [entry]) == ([task] if runs else [])
+    assert running_tasks([task], [entry], SINGLE, at(60)) == ([task] if runs else [])
+
+
+@pytest.mark.parametrize(("now", "entries", "runs"), [(60, 1, True), (60, 2, False), (9 + 600, 1, False)])
+def test_a_task_of_all_shards_runs_until_all_are_listed(now: float, entries: int, runs: bool) -> None:
+    """It may stay listed after its end, and is then believed for ten minutes."""
+    listed_sets = [job(SUCCEEDED, 1, 9, "1", f"r-a-db-{number}") for number in range(entries)]
+    task = job(RUNNING, 1, None, "1", "r-a")
+    assert running_tasks([task], listed_sets, NEW_CLUSTER, at(now)) == ([task] if runs else [])
 
 
 @pytest.mark.parametrize(

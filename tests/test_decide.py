@@ -157,6 +157,10 @@ TABLE: dict[str, tuple[Decision, Decision]] = {
     "an older one runs, at no clear moment (5 before 6)": (decided(OLDER, clear=None), Busy(OLDER)),
     "an older one runs, and nobody may start": (decided(OLDER, may_start=NEVER), Busy(OLDER)),
     "an older one runs, and it may be started unwatched": (decided(OLDER, may_start=UNWATCHED), Busy(OLDER)),
+    "an older one has ended, of which a shard is in no list": (
+        decided(replace(OLDER, status=SUCCEEDED, is_complete=False)),
+        Start(0),
+    ),
     # 6. Something may be hidden.
     "nothing, at no clear moment (6 before 7)": (decided(clear=None), Watch(0)),
     "nothing, more than 12 s after a clear moment": (decided(clear=0, now=12.001), Watch(0)),

@@ -18,6 +18,7 @@ from redis_backup.timestamps import UTC
 # A job that is known by its ID is the request's own even where R-KVStore's clock is that much behind the trigger's.
 CLOCK_SKEW = timedelta(seconds=5)
 START_SPREAD = timedelta(seconds=60)  # the shards of one backup begin within that time
+SHORTEST = timedelta(seconds=15)  # no backup is shorter, so that two of one instance begin further apart
 MORE_SHARDS_MAY_COME = timedelta(minutes=2)  # a set is listed up to a minute after its task ended
 _NEVER, _FOREVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
@@ -54,15 +55,19 @@ class Backup:
         return self.started_at is not None and self.started_at >= moment
 
 
-def running_tasks(tasks: Iterable[Job], sets: Sequence[Job]) -> list[Job]:
+def running_tasks(tasks: Iterable[Job], sets: Sequence[Job], instance: Instance, now: datetime) -> list[Job]:
     """The tasks whose end no set shows. (DescribeBackupTasks may go on listing a job that has ended.)"""
 
     def ended(task: Job) -> bool:
-        # Nodes tell the shards of a single job ID apart, where both listings name them alike.
-        return any(
-            entry.job_id == task.job_id and (entry.node == task.node or not (_is_shard(entry) and _is_shard(task)))
-            for entry in sets
-        )
+        entries = [entry for entry in sets if entry.job_id == task.job_id]
+        if any(entry.node == task.node or not _is_shard(entry) for entry in entries):
+            return True
+        # Nodes tell the shards of a single job ID apart. A task that names no shard is of all of them; where it stays
+        # listed, it is believed for ten minutes.
+        shards = {entry.node for entry in entries}
+        if not shards or _is_shard(task):
+            return False
+        return len(shards) >= instance.shards or now - max(entry.end or _NEVER for entry in entries) >= VANISHED
 
     return [task for task in tasks if not ended(task)]
 
@@ -94,7 +99,9 @@ def resolve(
             # Where each shard has an ID of its own, the next look may show other shards than this one.
             has_single_id = instance.is_cloud_native or instance.has_job_per_shard is False
             began = None if ended or has_single_id else backup.started_at
-            attempts.append(Attempt(backup.job_ids, backup.cluster_backup_id, began, is_adopted=True, ended=ended))
+            partial_since = None if backup.is_complete else now
+            ids = (backup.job_ids, backup.cluster_backup_id)
+            attempts.append(Attempt(*ids, began, is_adopted=True, ended=ended, partial_since=partial_since))
     attempts.sort(key=lambda attempt: attempt.ended is None)  # what runs is the last
     backups.sort(key=lambda backup: backup.started_at or _NEVER)
     return tuple(backups), replace(known, attempts=tuple(attempts))
@@ -119,6 +126,8 @@ def _known_backups(
         attempt = replace(attempt, ended=JobStatus.FAILED, missing_since=None)
     if not groups:
         return _unlisted(attempt, has_vanished), attempt
+    is_partial = attempt.ended is None and not is_missing and _is_partial(groups[-1], instance, attempt)
+    attempt = replace(attempt, partial_since=(attempt.partial_since or now) if is_partial else None)
     backups = [_backup(group, instance, now, attempt) for group in groups]
     last = backups[-1]
     if is_missing and len(groups) == 1:  # one of its shards is nowhere
@@ -130,7 +139,8 @@ def _known_backups(
         return backups, None  # an automatic one that was adopted
     job_ids = tuple(dict.fromkeys((*attempt.job_ids, *last.job_ids)))
     ended = None if attempt.missing_since or any(backup.is_under_way for backup in backups) else last.status
-    return backups, replace(attempt, job_ids=job_ids, cluster_backup_id=last.cluster_backup_id, ended=ended)
+    attempt = replace(attempt, job_ids=job_ids, cluster_backup_id=last.cluster_backup_id, ended=ended)
+    return backups, replace(attempt, partial_since=None) if ended else attempt
 
 
 def _unlisted(attempt: Attempt, has_vanished: bool) -> list[Backup]:
@@ -182,24 +192,43 @@ def _backup(group: Sequence[Job], instance: Instance, now: datetime, attempt: At
 def _is_complete(
     group: Sequence[Job], instance: Instance, now: datetime, ended_at: datetime | None, attempt: Attempt | None
 ) -> bool | None:
-    """Whether all of a backup's jobs are listed; None where one has been nowhere for too long.
+    """Whether all of a backup's jobs are listed; None where one has been nowhere for too long."""
+    if ended_at is None or not _is_partial(group, instance, attempt):
+        return True
+    if attempt and attempt.ended:
+        return None if attempt.ended is JobStatus.FAILED else True
+    has_job_per_shard = _has_job_per_shard(instance, attempt)
+    if attempt is None:  # of which nothing is known but its end
+        waited, most = now - ended_at, VANISHED
+    else:
+        waited = now - (attempt.partial_since or now)
+        most = VANISHED if has_job_per_shard else MORE_SHARDS_MAY_COME
+    if waited < most:
+        return False
+    return None if has_job_per_shard else True  # a job was lost; or the list of a single ID has no entry for each shard
 
-    CreateBackup's own answer names them all. Where it is not known, a cluster's number of shards tells.
+
+def _has_job_per_shard(instance: Instance, attempt: Attempt | None) -> bool:
+    """Whether a backup has a job of its own for each shard, of which CreateBackup's answer has not told the number."""
+    return bool(instance.has_job_per_shard) and not (attempt and attempt.answered_ids)
+
+
+def _is_partial(group: Sequence[Job], instance: Instance, attempt: Attempt | None) -> bool:
+    """Whether some of a backup's shards are in no list, though none of them is listed as running.
+
+    CreateBackup's own answer names all jobs. Where it is not known, a cluster's number of shards tells.
     """
-    if instance.is_cloud_native or ended_at is None:
-        return True
     ids, nodes = {job.job_id for job in group}, {job.node for job in group}
+    if instance.is_cloud_native or any(job.status is JobStatus.RUNNING for job in group):
+        return False
     if attempt and 1 < attempt.answered_ids <= len(ids):
-        return True
-    if instance.has_job_per_shard and not (attempt and attempt.answered_ids):
-        if len(ids) >= instance.shards:
-            return True
-        return None if now - ended_at >= VANISHED else False
+        return False
+    if _has_job_per_shard(instance, attempt):
+        return len(ids) < instance.shards
     if instance.has_job_per_shard is None and not (attempt and attempt.answered_ids):
-        few = len(ids) < instance.shards and len(nodes) < instance.shards
-    else:  # a single ID: where a list has an entry for each shard, others may be still to come
-        few = instance.is_cluster and len(nodes) < instance.shards and any(_is_shard(job) for job in group)
-    return not few or now - ended_at >= MORE_SHARDS_MAY_COME
+        return len(ids) < instance.shards and len(nodes) < instance.shards
+    # A single ID: where a list has an entry for each shard, others may be still to come.
+    return instance.is_cluster and len(nodes) < instance.shards and any(_is_shard(job) for job in group)
 
 
 def _match(
@@ -214,18 +243,18 @@ def _match(
         else:
             mine = [number for number in free if {job.job_id for job in groups[number]} & set(attempt.job_ids)]
             if not mine and attempt.is_adopted:
-                mine = [number for number in free if _began_with(attempt, groups[number])]
+                mine = [number for number in free if _began_with(attempt, groups[number], instance)]
         for number in mine:
             owners[number] = attempt
     return owners
 
 
-def _began_with(attempt: Attempt, group: Sequence[Job]) -> bool:
+def _began_with(attempt: Attempt, group: Sequence[Job], instance: Instance) -> bool:
     """Whether an adopted backup, of which only other shards' jobs have been seen, can be this one."""
     start = group[0].start
-    if attempt.ended or start is None or attempt.started_at is None:
+    if attempt.ended or start is None or attempt.started_at is None or len(group) >= instance.shards:
         return False
-    return abs(start - attempt.started_at) <= START_SPREAD
+    return -SHORTEST < start - attempt.started_at <= START_SPREAD
 
 
 def _match_cloud_native(jobs: Sequence[tuple[int, Job]], attempt: Attempt, since: datetime) -> list[int]:
@@ -233,7 +262,7 @@ def _match_cloud_native(jobs: Sequence[tuple[int, Job]], attempt: Attempt, since
     if attempt.cluster_backup_id:
         return [number for number, job in jobs if job.cluster_backup_id == attempt.cluster_backup_id]
     began = (attempt.started_at or since).replace(microsecond=0)
-    last = began + START_SPREAD if attempt.ended else _FOREVER  # one that vanished takes no later one for its own
+    last = began + START_SPREAD if attempt.started_at else _FOREVER  # a later one is another's
     mine = [number for number, job in jobs if job.is_manual and began <= (job.start or _NEVER) <= last]
     return mine[:1] if attempt.started_at else mine[-1:]
 
@@ -260,6 +289,8 @@ def _belongs(job: Job, group: Sequence[Job], instance: Instance, known: KnownJob
     if job.job_id and job.job_id in ids:
         return True
     together = any(job.job_id in each.job_ids and ids & set(each.job_ids) for each in known.attempts)
+    if not together and _is_apart(job, ids, instance, known):
+        return False
     start = min((other.start for other in group if other.start), default=None)
     if job.start is None or start is None:
         return together
@@ -267,10 +298,22 @@ def _belongs(job: Job, group: Sequence[Job], instance: Instance, known: KnownJob
     if job.node and job.node in nodes:
         return False
     end = max(_FOREVER if other.status is JobStatus.RUNNING else other.end or _FOREVER for other in group)
-    named, soon = bool(job.node) and all(nodes), job.start - start <= START_SPREAD
+    named, later = bool(job.node) and all(nodes), job.start - start
     if job.start == start or job.start < end:
-        return together or (soon and (named or instance.is_cluster))
-    return soon and named and (together or instance.is_cluster)  # a shard that failed before another began
+        return together or (later <= START_SPREAD and (named or instance.is_cluster))
+    # A shard that failed before another began.
+    return named and ((together and later <= START_SPREAD) or (instance.is_cluster and later < SHORTEST))
+
+
+def _is_apart(job: Job, ids: set[str], instance: Instance, known: KnownJobs) -> bool:
+    """Whether jobs with different IDs are certainly of two backups."""
+    if not job.job_id or "" in ids:
+        return False
+    if instance.is_cluster and instance.has_job_per_shard is False:
+        return True
+    # CreateBackup has answered all IDs of one of them, and none of the other's.
+    answered = [each for each in known.attempts if not each.is_adopted and len(each.job_ids) >= instance.shards]
+    return any((job.job_id in each.job_ids) != bool(ids & set(each.job_ids)) for each in answered)
 
 
 def _is_shard(job: Job) -> bool:

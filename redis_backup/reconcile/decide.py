@@ -95,7 +95,7 @@ def decide(
     accepted = [backup for backup in backups if backup.began_since(earliest)]
     good = [backup for backup in accepted if backup.status is JobStatus.SUCCEEDED and backup.is_complete]
     under_way = [backup for backup in accepted if backup.is_under_way]
-    too_early = [backup for backup in backups if backup.is_under_way and backup not in under_way]
+    too_early = [each for each in backups if each.status is JobStatus.RUNNING and each not in under_way]
     current = known.current
     is_clear = clear_moment is not None and now - clear_moment <= SEND_WITHIN
 

@@ -28,7 +28,8 @@ class Attempt:
     """One backup that was started for the request, or adopted by it. Times are R-KVStore's.
 
     `answered_ids`: how many job IDs CreateBackup answered, 0 where that is not known, as for adopted ones; `ended`: how
-    it ended, None while it runs; `missing_since`: since when one of its jobs is in no list.
+    it ended, None while it runs; `missing_since`: since when one of its jobs is in no list; `partial_since`: since when
+    fewer shards are listed than the cluster has, and none runs.
     """
 
     job_ids: tuple[str, ...] = ()
@@ -38,6 +39,7 @@ class Attempt:
     is_adopted: bool = False
     ended: JobStatus | None = None
     missing_since: datetime | None = None
+    partial_since: datetime | None = None
 
     def has_vanished(self, now: datetime) -> bool:
         """Whether one of its jobs has been nowhere for too long."""
@@ -153,6 +155,7 @@ _OF_ATTEMPT = {
     "by": _Mark("is_adopted", lambda _: "other", bool),
     "ended": _Mark("ended", lambda ended: str(ended.value), JobStatus),
     "missing": _Mark("missing_since", _epoch, _moment),
+    "partial": _Mark("partial_since", _epoch, _moment),
 }
 _OF_ALL = {
     "unanswered": _Mark("unanswered_at", _epoch, _moment),

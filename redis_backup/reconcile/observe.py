@@ -149,7 +149,8 @@ class Observer:
                 raise
             self._journal.warn("a look at a backup that runs failed", work, error.problem)
             return moment, tasks
-        return moment, [*running_tasks(tasks, answer.value), *answer.value]
+        running = running_tasks(tasks, answer.value, work.facts or _UNKNOWN, utc_now(self._clock))
+        return moment, [*running, *answer.value]
 
     def _without_unchanged_tasks(self, work: Work, jobs: list[Job], earliest: datetime) -> list[Job]:
         """Leave out older tasks whose status and progress have stood still: a task can stay listed after its end."""

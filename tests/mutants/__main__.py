@@ -87,7 +87,7 @@ MUTANTS = (
     Mutant(
         "the listed shards of an adopted backup are taken for all",
         "reconcile/backups.py",
-        "    if instance.is_cloud_native or ended_at is None:\n        return True\n",
+        "    if ended_at is None or not _is_partial(group, instance, attempt):\n        return True\n",
         "    return True\n",
         "tests/test_backups.py",
     ),
