@@ -253,3 +253,12 @@ def test_what_is_cut_first_is_what_a_query_can_do_without() -> None:
     assert 1900 < len(line.encode()) <= MAX_BYTES
     assert all(len(key) == 34 for key in record["failed_ids"].split(","))
     assert (record["failed"], record["attempts"]) == (100, 100)
+
+
+def test_few_failed_ids_are_not_cut_for_a_long_reason() -> None:
+    stream = io.StringIO()
+    request = Request(TriggerKind.TIMER, "发" * 250, SINCE, reason="布" * 200)
+    finished = Finished(0, 1, 1, SINCE, ("cn-hangzhou/r-1",), unlisted=3)
+    Recorder(Runtime({}, SimulatedClock(), stream), "1-x").request_finished(request, finished)
+    assert len(stream.getvalue().encode()) <= MAX_BYTES
+    assert json.loads(stream.getvalue())["failed_ids"] == "cn-hangzhou/r-1"

@@ -195,12 +195,17 @@ def _fit(record: dict[str, Any], *, in_ascii: bool = False) -> str:
 
     texts = {name for name, value in record.items() if isinstance(value, str)} - {"job_ids"}
     first, rest = (sorted(names, key=size, reverse=True) for names in (texts & _YIELDING, texts - _YIELDING))
+    line = _line(record, in_ascii)
     for least, name in itertools.product((120, 0), [*first, *rest]):
-        line = json.dumps(record, ensure_ascii=in_ascii, separators=(",", ":")).translate(_LINE_ENDS)
-        line = line.encode("utf-8", "replace").decode()
         over = len(line.encode()) - (MAX_BYTES - 1)
-        if over <= 0:
-            break
-        kept = fitting(record[name], max(least, size(name) - over))
-        record[name] = kept.rpartition(",")[0] if name == "failed_ids" else kept
+        room = max(least, size(name) - over)
+        if over > 0 and size(name) > room:
+            kept = fitting(record[name], room)
+            record[name] = kept.rpartition(",")[0] if name == "failed_ids" else kept
+            line = _line(record, in_ascii)
     return line
+
+
+def _line(record: dict[str, Any], in_ascii: bool) -> str:  # noqa: FBT001
+    text = json.dumps(record, ensure_ascii=in_ascii, separators=(",", ":")).translate(_LINE_ENDS)
+    return text.encode("utf-8", "replace").decode()
