@@ -257,7 +257,7 @@ def test_what_is_cut_first_is_what_a_query_can_do_without() -> None:
 
 def test_few_failed_ids_are_not_cut_for_a_long_reason() -> None:
     stream = io.StringIO()
-    request = Request(TriggerKind.TIMER, "发" * 250, SINCE, reason="布" * 200)
+    request = Request(TriggerKind.TIMER, "𠀀" * 250, SINCE, reason="𠀀" * 200)
     finished = Finished(0, 1, 1, SINCE, ("cn-hangzhou/r-1",), unlisted=3)
     Recorder(Runtime({}, SimulatedClock(), stream), "1-x").request_finished(request, finished)
     assert len(stream.getvalue().encode()) <= MAX_BYTES

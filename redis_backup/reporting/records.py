@@ -206,6 +206,6 @@ def _fit(record: dict[str, Any], *, in_ascii: bool = False) -> str:
     return line
 
 
-def _line(record: dict[str, Any], in_ascii: bool) -> str:  # noqa: FBT001
+def _line(record: dict[str, Any], in_ascii: bool) -> str:
     text = json.dumps(record, ensure_ascii=in_ascii, separators=(",", ":")).translate(_LINE_ENDS)
     return text.encode("utf-8", "replace").decode()
