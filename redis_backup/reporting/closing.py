@@ -41,7 +41,7 @@ class Closing:
         for request, own in self._works.items():
             if not own and not request.dry_run:  # all its instances belong to others of the batch: it has no shard
                 self._recorder.request_finished(request, totals(request, own))
-        return self._answer([], unfollowed, has_failed=False, shards=shards)
+        return self._answer(End(unfollowed=unfollowed), shards=shards)
 
     def close(self, unfollowed: Mapping[Request, Unfollowed]) -> Any:
         """The answer where all instances were worked on. `unfollowed`: why what is left will not be followed up."""
@@ -56,7 +56,7 @@ class Closing:
                 has_failed = has_failed or bool(finished.failed or finished.unlisted)
                 failed_before += self._failed_before(request)
         left = (each.why for request, each in unfollowed.items() if self._is_left(request, each))
-        return self._answer(failed_before, next(left, None), has_failed=has_failed)
+        return self._answer(End(has_failed, "; ".join(failed_before), next(left, None)))
 
     def _is_left(self, request: Request, unfollowed: Unfollowed) -> bool:
         return any(work.outcome.state in unfollowed.leaves for work in self._works[request])
@@ -73,19 +73,11 @@ class Closing:
         told = [f"{finished.failed} failed before: {', '.join(finished.failed_ids)[:2000]}"] if finished.failed else []
         return told + ([f"{finished.unlisted} instances were not listed"] if finished.unlisted else [])
 
-    def _answer(
-        self,
-        failed_before: list[str],
-        unfollowed: str | None,
-        *,
-        has_failed: bool,
-        shards: Sequence[Mapping[str, object]] = (),
-    ) -> Any:
+    def _answer(self, end: End, shards: Sequence[Mapping[str, object]] = ()) -> Any:
         if self._unselected:
             text = f"of other events of the batch {UNSELECTED}: {self._unselected.message}"
-            failed_before, unfollowed = [*failed_before, text], unfollowed or text
-            has_failed = has_failed or self._unselected.kind is ErrorKind.PERMANENT
-        end = End(has_failed, "; ".join(failed_before), unfollowed)
+            has_failed = end.has_failed or self._unselected.kind is ErrorKind.PERMANENT
+            end = End(has_failed, "; ".join(filter(None, (end.failed_before, text))), end.unfollowed or text)
         unlisted = next((request for request in self._works if request.unlisted), None)
         report = make_report(
             self._request_id,
