@@ -14,8 +14,8 @@ from typing import Any
 
 from redis_backup import timestamps
 
+_MOST_SHARDS = 256  # of a cluster
 # CreateBackup's page: clusters that were created before then answer one job ID for each shard.
-_MOST_SHARDS = 256
 _ONE_JOB_ID_SINCE = datetime(2023, 12, 5, tzinfo=timestamps.UTC)
 
 

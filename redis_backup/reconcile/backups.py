@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 
 from redis_backup.alibaba.parsing import Instance, Job, JobStatus
 from redis_backup.reconcile.known import VANISHED, Attempt, KnownJobs
+from redis_backup.reconcile.watch import SHORTEST_BACKUP
 from redis_backup.timestamps import UTC
 
 # A job that is known by its ID is the request's own even where R-KVStore's clock is that much behind the trigger's.
 CLOCK_SKEW = timedelta(seconds=5)
 START_SPREAD = timedelta(seconds=60)  # the shards of one backup begin within that time
-SHORTEST = timedelta(seconds=15)  # no backup is shorter, so that two of one instance begin further apart
 MORE_SHARDS_MAY_COME = timedelta(minutes=2)  # a set is listed up to a minute after its task ended
 _NEVER, _FOREVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
@@ -254,7 +254,7 @@ def _began_with(attempt: Attempt, group: Sequence[Job], instance: Instance) -> b
     start = group[0].start
     if attempt.ended or start is None or attempt.started_at is None or len(group) >= instance.shards:
         return False
-    return -SHORTEST < start - attempt.started_at <= START_SPREAD
+    return -SHORTEST_BACKUP < start - attempt.started_at <= START_SPREAD
 
 
 def _match_cloud_native(jobs: Sequence[tuple[int, Job]], attempt: Attempt, since: datetime) -> list[int]:
@@ -302,7 +302,7 @@ def _belongs(job: Job, group: Sequence[Job], instance: Instance, known: KnownJob
     if job.start == start or job.start < end:
         return together or (later <= START_SPREAD and (named or instance.is_cluster))
     # A shard that failed before another began.
-    return named and ((together and later <= START_SPREAD) or (instance.is_cluster and later < SHORTEST))
+    return named and ((together and later <= START_SPREAD) or (instance.is_cluster and later < SHORTEST_BACKUP))
 
 
 def _is_apart(job: Job, ids: set[str], instance: Instance, known: KnownJobs) -> bool:
@@ -312,7 +312,8 @@ def _is_apart(job: Job, ids: set[str], instance: Instance, known: KnownJobs) -> 
     if instance.is_cluster and instance.has_job_per_shard is False:
         return True
     # CreateBackup has answered all IDs of one of them, and none of the other's.
-    answered = [each for each in known.attempts if not each.is_adopted and len(each.job_ids) >= instance.shards]
+    own = [each for each in known.attempts if not each.is_adopted]
+    answered = [each for each in own if len(each.job_ids) >= (each.answered_ids or instance.shards)]
     return any((job.job_id in each.job_ids) != bool(ids & set(each.job_ids)) for each in answered)
 
 

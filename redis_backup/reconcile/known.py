@@ -59,8 +59,8 @@ class KnownJobs:
     """All that one request knows of one instance.
 
     `unanswered_at`: when a CreateBackup of unknown outcome was sent, where that cannot be watched; `is_starved`: only
-    want of calls or time has kept it from a watch since the first invocation; `unchanged`: see there; `recorded`: the
-    state and the error code that an earlier invocation recorded last.
+    want of calls or time has kept it from a watch since the first invocation; `unchanged`: an older task that may
+    only be listed; `recorded`: the state and the error code that an earlier invocation recorded last.
     """
 
     attempts: tuple[Attempt, ...] = ()

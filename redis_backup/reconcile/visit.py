@@ -19,12 +19,13 @@ from redis_backup.reconcile.backups import Backup
 from redis_backup.reconcile.decide import Busy, Decision, GaveUp, MayStart, Running, Satisfied, Start, Watch, decide
 from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.observe import Observer, Seen
-from redis_backup.reconcile.watch import AFTER_UNKNOWN, LEAST_TIMEOUT, STARVED, is_prompt, window_end
+from redis_backup.reconcile.watch import AFTER_UNKNOWN, LEAST_TIMEOUT, LOOK_WITHIN, STARVED, is_prompt, window_end
 from redis_backup.reconcile.work import WATCHING, Next, Step, Steps, Work
 from redis_backup.runtime import Clock, utc_now
 from redis_backup.settings import Settings
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 
+_ON_ITS_WAY = timedelta(seconds=1)  # between the choice of a look's calls and the first of them
 FAILED_CODE, VANISHED_CODE = "BackupJobFailed", "BackupVanished"
 
 
@@ -96,7 +97,7 @@ class Visitor:
     def _needs_all(self, work: Work) -> bool:
         """Whether a look is to ask for finished sets too; between the first and the last look of a watch it is not."""
         watch, now = work.watch, utc_now(self._clock)
-        if work.next is not Next.WATCH or watch.last is None or now - watch.last > timedelta(seconds=11):
+        if work.next is not Next.WATCH or watch.last is None or now - watch.last > LOOK_WITHIN - _ON_ITS_WAY:
             return True
         end = watch.end(work.request)
         return end is None or now >= end
