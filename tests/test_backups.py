@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from redis_backup.alibaba import parsing
 from redis_backup.alibaba.parsing import Instance, Job, JobStatus, split_job_ids
-from redis_backup.reconcile.backups import Backup, resolve, running_tasks
+from redis_backup.reconcile.backups import Backup, resolve
+from redis_backup.reconcile.grouping import running_tasks
 from redis_backup.reconcile.known import KnownJobs
 
 SINCE = datetime(2026, 11, 24, 2, 0, 0, tzinfo=timezone.utc)

@@ -13,7 +13,8 @@ from redis_backup.alibaba.api_clock import ApiClock
 from redis_backup.alibaba.api_errors import WRONG_TYPE, ApiError
 from redis_backup.alibaba.parsing import Instance, Job, JobStatus
 from redis_backup.alibaba.rkvstore import RKVStore
-from redis_backup.reconcile.backups import Backup, resolve, running_tasks
+from redis_backup.reconcile.backups import Backup, resolve
+from redis_backup.reconcile.grouping import running_tasks
 from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.known import UnchangedTask
 from redis_backup.reconcile.watch import WATCH

@@ -27,8 +27,8 @@ from redis_backup.request.request import Request
 PROMPT = timedelta(seconds=12)  # after the event: how late a prompt invocation may begin
 SEND_WITHIN = timedelta(seconds=12)  # after a clear moment: how late CreateBackup may be sent
 LOOK_EVERY = timedelta(seconds=8)
-SHORTEST_BACKUP = timedelta(seconds=15)  # so that two of one instance begin further apart
 LOOK_WITHIN = timedelta(seconds=12)  # a longer gap begins a watch anew; from the shortest backup
+SHORTEST_BACKUP = timedelta(seconds=15)  # so that two of one instance begin further apart
 WATCH = timedelta(seconds=63)  # from the lists' lag, 60 s; 62 are needed, and a call takes its time to arrive
 ROOM = 71.0  # seconds that a watch needs, with its last look and CreateBackup
 LEAST_TIMEOUT = 120.0  # seconds; a function with less has no room for a watch
