@@ -18,7 +18,8 @@ from redis_backup.reporting import answers
 from redis_backup.reporting.closing import Closing
 from redis_backup.reporting.records import Recorder
 from redis_backup.request.events import Event, TriggerKind, read_events
-from redis_backup.request.request import Request, merge, read_request
+from redis_backup.request.reader import read_request
+from redis_backup.request.request import Request, merge
 from redis_backup.runtime import Runtime, utc_now
 from redis_backup.settings import Settings
 from redis_backup.states import Outcome, Problem, State

@@ -18,7 +18,8 @@ from redis_backup.errors import EXAMPLE, InvalidRequest
 from redis_backup.followups.payload import read_follow
 from redis_backup.request.events import TriggerKind, read_events
 from redis_backup.request.instances import InstanceRef
-from redis_backup.request.request import Finished, Follow, Request, Shared, merge, read_request
+from redis_backup.request.reader import read_request
+from redis_backup.request.request import Finished, Follow, Request, Shared, merge
 from redis_backup.settings import Settings
 
 NOW = datetime(2026, 11, 24, 2, 0, 0, tzinfo=timezone.utc)

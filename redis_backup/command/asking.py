@@ -13,7 +13,8 @@ from redis_backup.context import Context, Credentials
 from redis_backup.errors import InvalidRequest
 from redis_backup.request.events import Event, TriggerKind
 from redis_backup.request.instances import InstanceRef
-from redis_backup.request.request import Follow, Request, read_request
+from redis_backup.request.reader import read_request
+from redis_backup.request.request import Follow, Request
 from redis_backup.settings import Settings
 
 from .merging import Answer, Jobs

@@ -2,7 +2,7 @@
 
     bytes ─► timer        payload ───────────────┐
              CloudEvent   data, else subject ────┤
-             HTTP         body ──────────────────┼─► Event.fields ─► redis_backup.request.request
+             HTTP         body ──────────────────┼─► Event.fields ─► redis_backup.request.reader
              manual       the whole event ───────┤
              list         each item, as above ───┘
 

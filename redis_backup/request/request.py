@@ -1,38 +1,13 @@
-"""From an event to a request: it names instances that are to have a backup that began at or after `since`."""
+"""A request: instances that are to have a backup that began at or after `since`; and a batch of them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from redis_backup import timestamps
-from redis_backup.context import Context, time_in
-from redis_backup.errors import InvalidRequest
-from redis_backup.request import fields
-from redis_backup.request.events import Event, TriggerKind
-from redis_backup.request.instances import ARN, InstanceRef, parse_instance
-from redis_backup.settings import RETENTION_DAYS, Settings
-
-MAX_AHEAD = timedelta(seconds=30)  # how far a sender's clock may be ahead of ours
-FIELDS = (
-    "instance_ids",
-    "tags",
-    "region",
-    "since",
-    "max_age_minutes",
-    "retention_days",
-    "wait_seconds",
-    "dry_run",
-    "reason",
-    "jobs",
-)
-# Case, `_` and `-` do not count, and the singular is as good as the plural.
-_NAMES = {
-    spelling: name for name in FIELDS for bare in [name.replace("_", "")] for spelling in (bare, bare.removesuffix("s"))
-}
+from redis_backup.request.events import TriggerKind
+from redis_backup.request.instances import InstanceRef
 
 
 @dataclass(frozen=True)
@@ -109,16 +84,6 @@ class Request:
         return self.follow.finished if self.follow else Finished(unlisted=self.unlisted)
 
 
-def read_request(
-    event: Event, context: Context, settings: Settings, now: datetime, read_follow: Callable[[Any], Follow]
-) -> Request:
-    """Validate every field of an event. Raise one InvalidRequest that names all faults.
-
-    `read_follow` reads the object `follow`; it raises ValueError, TypeError or KeyError where it is none.
-    """
-    return _Reader(event, context, settings, now, read_follow).read()
-
-
 def too_many(count: int, limit: int) -> str:
     """What is said of a request with more instances than one may have."""
     return (
@@ -169,161 +134,3 @@ def _identity(request: Request) -> tuple[object, ...]:
     """What two deliveries of one event have in common: a batch may hold it twice."""
     asked = (request.instances, request.max_age, request.retention_days, request.dry_run, request.reason)
     return (request.kind, request.trigger_id, request.since, *asked)
-
-
-class _Reader:
-    """Reads one event's fields, gathering what is wrong with them."""
-
-    def __init__(
-        self,
-        event: Event,
-        context: Context,
-        settings: Settings,
-        now: datetime,
-        read_follow: Callable[[Any], Follow],
-    ) -> None:
-        self.event, self.context, self.settings, self.now = event, context, settings, now
-        self.read_follow = read_follow
-        self.faults: list[str] = []
-        self.values: dict[str, Any] = {}
-
-    def read(self) -> Request:
-        self._gather()
-        region = self._take("region", fields.region, "a region such as cn-hangzhou, not {}") or self.context.region
-        self.region = region
-        follow = self._follow() if self.event.kind is TriggerKind.FOLLOW else None
-        request = Request(
-            kind=self.event.kind,
-            trigger_id=follow.trigger_id if follow else self.event.id,
-            since=self._since(),
-            instances=self._instances(),
-            tags=self._take("tags", fields.tags, f"an object of 1 to {fields.MAX_TAGS} texts, not {{}}") or {},
-            region=region,
-            max_age=self._take("max_age_minutes", fields.minutes, "whole minutes, 0 or more, not {}") or timedelta(0),
-            retention_days=self._take("retention_days", fields.retention, RETENTION_DAYS + ", not {}"),
-            wait_seconds=min(
-                86_400, self._take("wait_seconds", fields.not_negative, "whole seconds, 0 or more, not {}") or 0
-            ),
-            dry_run=self._take("dry_run", fields.boolean, "true or false, not {}") or False,
-            reason=self._take("reason", fields.reason, "a text of at most 200 characters, not {}") or None,
-            jobs=self._take("jobs", self._jobs, "an object that gives each REGION/r-… a list of job IDs, not {}") or {},
-            follow=follow,
-        )
-        if not (request.instances or request.tags or self.faults):
-            self.faults.append(
-                f"instance_ids is missing: the {self.event.place} names no instance; it takes IDs such as "
-                "r-bp1zxszhcgatnx01, cn-hangzhou/r-bp1zxszhcgatnx01 or an ARN, or `tags`"
-            )
-        limit = self.settings.max_instances
-        if len(request.instances) > limit:
-            self.faults.append(too_many(len(request.instances), limit))
-        if self.faults:
-            raise InvalidRequest(self.faults)
-        if request.retention_days is None:
-            return replace(request, retention_days=self.settings.retention_days)
-        return request
-
-    def _gather(self) -> None:
-        """Sort the fields by the contract's names, however they are spelt."""
-        unknown = []
-        for name, value in self._given().items():
-            known = _NAMES.get(re.sub("[_-]", "", str(name)).lower())
-            if known is None:
-                if self.event.strict and not (name == "follow" and self.event.kind is TriggerKind.FOLLOW):
-                    unknown.append(" ".join(str(name)[:40].split()).encode("utf-8", "replace").decode())
-            elif known == "instance_ids" and known in self.values:
-                self.values[known] = fields.as_list(self.values[known]) + fields.as_list(value)
-            elif known in self.values:
-                self.faults.append(f"{known} is given twice")
-            elif value is not None:
-                self.values[known] = value
-        if unknown:
-            more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
-            verb = "is no field" if len(unknown) == 1 else "are no fields"
-            self.faults.append(f"{', '.join(unknown[:20])}{more} {verb} of a request: those are {', '.join(FIELDS)}")
-
-    def _given(self) -> Mapping[str, Any]:
-        """The fields as they came: an object's; a list or a text of instance IDs is `instance_ids` alone."""
-        given, place, is_strict = self.event.fields, self.event.place, self.event.strict
-        if self.event.fault:
-            self.faults.append(self.event.fault)
-        elif isinstance(given, dict):
-            return given
-        elif isinstance(given, list):
-            return {"instance_ids": given}
-        elif isinstance(given, str):
-            words = fields.words(given)
-            if any(parse_instance(word, "") for word in words):
-                return {"instance_ids": words}
-            fault = fields.json_fault(given)
-            if is_strict or (fault and self.event.kind is TriggerKind.HTTP):  # not quoted: it could be a secret
-                what = fault or f"neither JSON nor instance IDs ({len(given)} characters)"
-                self.faults.append(f"the {place} is a text that is {what}")
-        elif given is not None and is_strict:
-            self.faults.append(f"the {place} is {fields.json_kind(given)}: it takes a JSON object or instance IDs")
-        return {}
-
-    def _take(self, name: str, convert: Callable[[Any], Any], takes: str) -> Any:
-        if name not in self.values:
-            return None
-        try:
-            return convert(self.values[name])
-        except (ValueError, TypeError, AttributeError):
-            self.faults.append(f"{name} takes {takes.format(fields.shown(self.values[name]))}")
-            return None
-
-    def _instances(self) -> tuple[InstanceRef, ...]:
-        names = fields.as_list(self.values.get("instance_ids", []))
-        if not any(names) and "tags" not in self.values and self.event.subject:
-            names = [self.event.subject] if ARN.fullmatch(self.event.subject) else []
-        found: dict[InstanceRef, None] = {}
-        wrong = []
-        for name in names:
-            for word in fields.words(name) if isinstance(name, str) else [name]:
-                target = parse_instance(word, self.region)
-                if target is None:
-                    wrong.append(fields.shown(word))
-                else:
-                    found[target] = None
-        if wrong:
-            more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-            self.faults.append(
-                f"instance_ids takes r-…, REGION/r-… or acs:kvstore:REGION:ACCOUNT:instance/r-…, "
-                f"not {', '.join(dict.fromkeys(wrong[:5]))}{more}"
-            )
-        if not self.region and ("tags" in self.values or any(not target.region for target in found)):
-            self.faults.append("region is missing, and the runtime names none: it takes a region such as cn-hangzhou")
-        return tuple(found)
-
-    def _since(self) -> datetime:
-        since = self._take("since", timestamps.parse, "an RFC 3339 time such as 2026-11-24T02:00:00Z, not {}")
-        if since is None:
-            since = self.event.since
-        if since is None and self.event.kind is TriggerKind.MANUAL:
-            since = time_in(self.context.request_id, self.now)
-        since = since or self.now
-        if since - self.now > MAX_AHEAD:
-            self.faults.append(
-                f"since is {timestamps.render(since)}, but the function's clock says {timestamps.render(self.now)}: "
-                f"it takes a time at most {MAX_AHEAD.seconds} s ahead; set the sender's clock"
-            )
-        elif since.year < 2000:
-            self.faults.append(f"since is {timestamps.render(since)}: it takes a time after the year 2000")
-        return since
-
-    def _follow(self) -> Follow | None:
-        try:
-            return self.read_follow(self.event.fields["follow"])
-        except (KeyError, TypeError, ValueError, AttributeError):
-            self.faults.append("follow takes an object with first, due and trigger_id, as the function sends it")
-            return None
-
-    def _jobs(self, value: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-        jobs: dict[str, tuple[str, ...]] = {}
-        for name, ids in value.items():
-            target = parse_instance(name, self.region)
-            listed = [str(item) for item in ids] if isinstance(ids, list) else fields.words(ids)
-            if target is None or not all(fields.JOB_MARK.fullmatch(item) for item in listed):
-                raise ValueError
-            jobs[target.key] = jobs.get(target.key, ()) + tuple(listed)
-        return jobs

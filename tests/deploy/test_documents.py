@@ -7,7 +7,7 @@ import re
 import pytest
 from deployment import PROJECT, rendered
 
-from redis_backup.request.request import FIELDS
+from redis_backup.request.reader import FIELDS
 from redis_backup.settings import Settings
 
 REFERENCE = (PROJECT / "docs" / "reference.md").read_text(encoding="utf-8")

@@ -20,7 +20,8 @@ from deployment import PROJECT, properties, rendered, serverless
 from redis_backup.context import Context, Credentials
 from redis_backup.followups.payload import read_follow
 from redis_backup.request.events import TriggerKind, read_events
-from redis_backup.request.request import Request, read_request
+from redis_backup.request.reader import read_request
+from redis_backup.request.request import Request
 from redis_backup.settings import Settings
 
 NOW = datetime(2026, 11, 24, 2, 0, 1, tzinfo=timezone.utc)
