@@ -112,6 +112,7 @@ def test_what_throttling_left_is_said_to_be_throttled_and_goes_on(make_cloud: Ma
     report = cloud.invoke({"instance_ids": "r-1", "since": "2026-11-24T02:00:00Z"}).result
     [instance] = report["instances"]
     assert (instance["state"], instance["error"]["kind"]) == ("pending", "throttled")
+    assert "ask Alibaba Cloud for a higher quota" in instance["error"]["hint"]
     assert len(cloud.platform.queue._waiting) == 1
 
 

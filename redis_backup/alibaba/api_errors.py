@@ -32,6 +32,10 @@ _CREDENTIALS = ("SignatureDoesNotMatch", "IncompleteSignature", "InvalidAccessKe
 
 BUSY_HINT = "an older backup of the instance still runs; this request starts its own when that has ended"
 CHANGING_HINT = "the instance is being created or changed; the backup starts when its status is Normal again"
+THROTTLED_HINT = (
+    "it is tried again, in this invocation or the next; where that recurs, ask Alibaba Cloud for a higher quota of calls, "
+    "or spread the requests over time"
+)
 _HINTS = {
     BACKUP_RUNS: BUSY_HINT,
     CHANGING: CHANGING_HINT,
@@ -116,6 +120,7 @@ def problem_of(
         message = redact(message, secrets)
         region, instance = (resource.split(":") + [""] * 4)[2], resource.rpartition("/")[2]
         hint = next((text for codes, text in _HINTS.items() if matches(code, codes)), None)
+        hint = THROTTLED_HINT if kind is ErrorKind.THROTTLED else hint
         hint = hint.format(region=region, instance=instance) if hint else None
     request_id = redact(str(request_id), secrets)[:80] if request_id else None
     return Problem(redact(code, secrets)[:100] or "NoCode", message, kind, request_id, hint)
