@@ -33,7 +33,7 @@ _CREDENTIALS = ("SignatureDoesNotMatch", "IncompleteSignature", "InvalidAccessKe
 BUSY_HINT = "an older backup of the instance still runs; this request starts its own when that has ended"
 CHANGING_HINT = "the instance is being created or changed; the backup starts when its status is Normal again"
 THROTTLED_HINT = (
-    "it is tried again, in this invocation or the next; where that recurs, ask Alibaba Cloud for a higher quota of calls, "
+    "it is tried again, in this invocation or the next; where that recurs, ask Alibaba Cloud for a higher quota, "
     "or spread the requests over time"
 )
 _HINTS = {
