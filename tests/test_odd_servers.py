@@ -121,15 +121,16 @@ def test_an_answer_that_drips_in_does_not_outlast_the_time_out(setting: str, eve
 
 
 def test_a_server_that_hangs_does_not_outlast_the_time_out() -> None:
-    fleet = [Instance(f"r-{number}") for number in range(300)]
+    """By the machine's own clock, so with a time-out that leaves a busy machine room."""
+    fleet = [Instance(f"r-{number}") for number in range(210)]
     ids = ",".join(instance.id for instance in fleet).encode()
     with Cloud() as cloud, server(b"", drip=True) as url:
-        shards = invoke(cloud, ids, 5, BACKUP_FC_ENDPOINT=url)
-        looks = invoke(cloud, ids, 5, BACKUP_ENDPOINT=url, BACKUP_SHARD_SIZE="1000")
+        shards = invoke(cloud, ids, 12, BACKUP_FC_ENDPOINT=url)
+        looks = invoke(cloud, ids, 12, BACKUP_ENDPOINT=url, BACKUP_SHARD_SIZE="1000")
     for result, seconds, lines in (shards, looks):
-        assert seconds < 5
-        assert result["counts"] == {"pending": 300}
-        assert len([line for line in lines if '"backup_pending"' in line]) == 300
+        assert seconds < 12
+        assert result["counts"] == {"pending": 210}
+        assert len([line for line in lines if '"backup_pending"' in line]) == 210
 
 
 SINCE = datetime(2026, 11, 24, 2, tzinfo=timezone.utc)
