@@ -12,7 +12,7 @@ $(READY): pyproject.toml requirements.txt deploy/constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python >= 3.10 with venv is needed (Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
 	@echo "Making .venv with $(PYTHON) (once, about a minute)…"
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt --requirement requirements.txt --editable '.[dev]'
 	@touch $(READY)
 
 demo: $(READY)  ## A timer event is backed up, then a pipeline waits for its backup; no account needed
@@ -27,13 +27,13 @@ lint: $(READY)  ## Format, lint and types
 	@$(BIN)/mypy
 
 chaos: $(READY)  ## 500 rounds of faults, kills and repeats
-	@$(BIN)/python -m simulator chaos
+	@$(BIN)/python -m chaos
 
 mutants: $(READY)  ## Break the core on purpose, one way at a time; tests or chaos must tell (half an hour)
 	@$(BIN)/python -m tests.mutants
 
 bench: $(READY)  ## Measure, and write docs/benchmarks.md
-	@$(BIN)/python -m simulator.bench
+	@$(BIN)/python -m benchmarks
 
 package: $(READY)  ## Build what is deployed, in build/package
 	@$(BIN)/python deploy/package.py

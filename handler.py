@@ -16,4 +16,4 @@ def initialize(context: Any) -> None:  # noqa: ARG001 - FC's signature
 
 def handler(event: bytes, context: Any, runtime: Runtime | None = None) -> Any:
     """Ensure a backup of every instance that the event names; see README.md for events and answers."""
-    return handle(event, context, runtime or Runtime.of_this_process())
+    return handle(event, context, runtime or Runtime.from_process())

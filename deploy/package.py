@@ -54,7 +54,7 @@ DROPPED = (
     *(f"*.dist-info/{name}" for name in ("RECORD", "WHEEL", "top_level.txt", "sboms/*", "zip-safe")),
     *(f"{name}-*.dist-info/*" for name in ("alibabacloud_tea_util", "cffi", "pycparser")),
 )
-OWN_DROPPED = ("redis_backup/command/*", "redis_backup/__main__.py", "*/__pycache__/*")
+OWN_DROPPED = ("redis_backup/__main__.py", "*/__pycache__/*")
 
 
 class PackageError(Exception):

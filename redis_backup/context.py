@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from redis_backup import timestamps
+from redis_backup.credentials import Credentials
 from redis_backup.errors import InvalidSetting
 from redis_backup.runtime import Clock
 
 _DEFAULT_TIMEOUT = 60.0  # seconds; assumed where the context does not say
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """Temporary keys of the function's role. Never part of a text."""
-
-    access_key_id: str = field(repr=False)
-    access_key_secret: str = field(repr=False)
-    security_token: str = field(repr=False)
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must not be shown, longest first."""
-        parts = (self.security_token, self.access_key_secret, self.access_key_id)
-        return tuple(sorted((part for part in parts if part), key=len, reverse=True))
 
 
 @dataclass(frozen=True)

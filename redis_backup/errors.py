@@ -24,18 +24,18 @@ class InvalidSetting(BackupError):  # noqa: N818 - these names are what callers 
 class InvalidRequest(BackupError):  # noqa: N818
     """The event asks for something that cannot be done: correct it. Nothing was started.
 
-    `faults` has one text per field: its name, what it held and what it takes; `status`: the HTTP trigger's.
+    `errors` has one text per field: its name, what it held and what it takes; `status`: the HTTP trigger's.
     """
 
-    def __init__(self, faults: Sequence[str], *, started: str = "Nothing was started", status: int = 400) -> None:
-        self.faults, self.status = tuple(faults), status
+    def __init__(self, errors: Sequence[str], *, started: str = "Nothing was started", status: int = 400) -> None:
+        self.errors, self.status = tuple(errors), status
         told, room = "", 7000  # bytes; the platform takes 8 KB of an error's text
-        for number, fault in enumerate(fitting(fault, 2000) for fault in self.faults):
-            room -= len(fault.encode()) + 2
+        for number, error in enumerate(fitting(error, 2000) for error in self.errors):
+            room -= len(error.encode()) + 2
             if room < 0:
-                told += f"; and {len(self.faults) - number} more"
+                told += f"; and {len(self.errors) - number} more"
                 break
-            told += f"; {fault}" if told else fault
+            told += f"; {error}" if told else error
         super().__init__(f"{told}. {started}. An event that works: {EXAMPLE}")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.backoff import Deadline
-from redis_backup.context import Context
+from redis_backup.context import Context, time_in
 from redis_backup.errors import InvalidRequest
 from redis_backup.followups.handover import Handover
 from redis_backup.followups.payload import read_follow
@@ -18,7 +19,7 @@ from redis_backup.reporting import answers
 from redis_backup.reporting.closing import Closing
 from redis_backup.reporting.records import Recorder
 from redis_backup.request.events import Event, TriggerKind, read_events
-from redis_backup.request.reader import read_request
+from redis_backup.request.reader import Defaults, read_request
 from redis_backup.request.request import Request, merge
 from redis_backup.runtime import Runtime, utc_now
 from redis_backup.settings import Settings
@@ -56,8 +57,8 @@ class _Invocation:
             events = read_events(raw, self._context.request_id)
             kind = answers.trigger_kind(events)
             if events[0].method not in ("", "POST"):
-                fault = f"{events[0].method} is no way to ask for a backup: POST a JSON object"
-                raise InvalidRequest([fault], status=405)
+                error = f"{events[0].method} is no way to ask for a backup: POST a JSON object"
+                raise InvalidRequest([error], status=405)
             asked, refused, unselected = self._read(events)
         except InvalidRequest as error:
             self._recorder.nothing_started(kind, events, error_code="InvalidRequest", error_message=str(error))
@@ -107,14 +108,20 @@ class _Invocation:
 
     def _read_one(self, event: Event, until: float) -> Request | InvalidRequest | ApiError:
         """One event's request, or why there is none; its tags are looked up until then at most."""
+        now = utc_now(self._clock)
         try:
-            request = read_request(event, self._context, self._settings, utc_now(self._clock), read_follow)
+            request = read_request(event, self._defaults(now), now, read_follow)
             request = self._reconciler.select(request, Deadline(self._clock, until))
         except (InvalidRequest, ApiError) as error:
             return error
         if event.warning:
             self._recorder.warning(event.warning, request=request)
         return request
+
+    def _defaults(self, now: datetime) -> Defaults:
+        """What a request has that names none itself."""
+        settings, since = self._settings, time_in(self._context.request_id, now)
+        return Defaults(self._context.region, settings.retention_days, since, settings.max_instances)
 
     def _work(
         self, kind: TriggerKind, works: Mapping[Request, Sequence[Work]], every: Sequence[Work]

@@ -71,6 +71,6 @@ class Runtime:
     stdout: Output
 
     @classmethod
-    def of_this_process(cls) -> Runtime:
+    def from_process(cls) -> Runtime:
         """The real one. Looked up at each invocation, since FC replaces `sys.stdout` after the import."""
         return cls(os.environ, SystemClock(), sys.stdout)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TypeVar
-from urllib.parse import urlsplit
 
+from redis_backup.endpoints import FC_ENDPOINT, parse_endpoint
 from redis_backup.errors import InvalidSetting
 
 RETENTION_DAYS = "7 to 730, or -1 to keep the backup as long as the instance lives"
@@ -36,7 +35,7 @@ class Settings:
     max_instances: int = 1000
     shard_size: int = 200
     endpoint: str | None = None
-    fc_endpoint: str = "{account}.{region}.fc.aliyuncs.com"
+    fc_endpoint: str = FC_ENDPOINT
     unknown: tuple[str, ...] = ()
 
     def allows(self, key: str) -> bool:
@@ -46,7 +45,7 @@ class Settings:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read the BACKUP_* variables. An empty one counts as unset. Raise InvalidSetting naming every bad one."""
-        faults: list[str] = []
+        errors: list[str] = []
         known = set()
 
         def read(name: str, default: T, convert: Callable[[str], T], takes: str) -> T:
@@ -58,7 +57,7 @@ class Settings:
                 return convert(text)
             except ValueError:
                 shown = "***" if "@" in text else repr(text[:60])  # a URL may hold a password
-                faults.append(f"{name} is {shown}: it takes {takes}")
+                errors.append(f"{name} is {shown}: it takes {takes}")
                 return default
 
         settings = cls(
@@ -70,14 +69,17 @@ class Settings:
             allow=read("BACKUP_ALLOW", cls.allow, _patterns, "patterns of REGION/INSTANCE_ID, or * for all"),
             max_instances=read("BACKUP_MAX_INSTANCES", cls.max_instances, _whole(1, 100_000), "1 to 100000"),
             shard_size=read("BACKUP_SHARD_SIZE", cls.shard_size, _whole(1, 1000), "1 to 1000"),
-            endpoint=read("BACKUP_ENDPOINT", None, _endpoint, "a host or URL, in which {region} is filled in"),
+            endpoint=read("BACKUP_ENDPOINT", None, parse_endpoint, "a host or URL, in which {region} is filled in"),
             fc_endpoint=read(
-                "BACKUP_FC_ENDPOINT", cls.fc_endpoint, _endpoint, "a host or URL; {account} and {region} are filled in"
+                "BACKUP_FC_ENDPOINT",
+                cls.fc_endpoint,
+                parse_endpoint,
+                "a host or URL; {account} and {region} are filled in",
             ),
         )
         unknown = sorted(name for name in environ if name.startswith("BACKUP_") and name not in known)
-        if faults:
-            raise InvalidSetting("; ".join(faults) + ". Correct the function's environment; nothing was started")
+        if errors:
+            raise InvalidSetting("; ".join(errors) + ". Correct the function's environment; nothing was started")
         return replace(settings, unknown=tuple(unknown))
 
 
@@ -110,17 +112,3 @@ def _patterns(text: str) -> tuple[str, ...]:
     if not patterns:
         raise ValueError
     return patterns
-
-
-def _endpoint(text: str) -> str:
-    try:
-        filled = text.format(account="1", region="r")
-    except (LookupError, AttributeError) as error:  # another placeholder
-        raise ValueError from error
-    url = urlsplit(filled if "://" in filled else f"https://{filled}")
-    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or url.username:
-        raise ValueError
-    _ = url.port  # ValueError if it is no number
-    if not re.fullmatch(r"[A-Za-z0-9._:-]+", url.hostname):
-        raise ValueError
-    return text.rstrip("/")

@@ -10,7 +10,7 @@ from simulator.exact import ExactClock
 from simulator.faults import Fault, Faults
 from simulator.fc.config import FunctionConfig
 from simulator.fc.invocation import Invocation
-from simulator.fc.life import Killed
+from simulator.fc.kill_switch import Killed
 from simulator.kvstore.fleet import Fleet, Instance
 from simulator.kvstore.operations import Behaviour
 

@@ -11,7 +11,7 @@ COMMANDS = {  # name: where it is; loaded when it is needed
     "run": "simulator.commands.run:run",
     "serve": "simulator.commands.serve:serve",
     "logs": "simulator.commands.logs:logs",
-    "chaos": "simulator.commands.chaos:chaos",
+    "chaos": "chaos.__main__:main",
 }
 
 

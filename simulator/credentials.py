@@ -12,7 +12,7 @@ from simulator.errors import ApiError
 
 if TYPE_CHECKING:
     from simulator.clock import Clock
-    from simulator.fc.life import Life
+    from simulator.fc.kill_switch import KillSwitch
 
 USER_ACCESS_KEY_ID = "LTAIsimulatorUser0001"
 USER_ACCESS_KEY_SECRET = "simulatorUserSecret0000000001"  # noqa: S105 it opens nothing but the simulator
@@ -21,13 +21,13 @@ ROLE_LIFETIME = 6 * 3600.0  # seconds; a role's token outlives any invocation
 
 @dataclass(frozen=True)
 class Credential:
-    """An access key. With a token it is the function's role, on behalf of the invocation whose `life` it is."""
+    """An access key. With a token it is the function's role, of the invocation that `kill_switch` ends."""
 
     access_key_id: str
     access_key_secret: str
     security_token: str | None = None
     expires: float | None = None  # clock time
-    life: Life | None = None
+    kill_switch: KillSwitch | None = None
 
     @property
     def is_role(self) -> bool:
@@ -45,7 +45,7 @@ class CredentialStore:
         self.user = Credential(USER_ACCESS_KEY_ID, USER_ACCESS_KEY_SECRET)
         self._known[self.user.access_key_id] = self.user
 
-    def issue(self, life: Life | None = None, lifetime: float = ROLE_LIFETIME) -> Credential:
+    def issue(self, kill_switch: KillSwitch | None = None, lifetime: float = ROLE_LIFETIME) -> Credential:
         """A fresh temporary credential of the function's role, good for `lifetime` seconds."""
         with self._lock:
             credential = Credential(
@@ -53,7 +53,7 @@ class CredentialStore:
                 access_key_secret=f"SECRETKEY{self._text(31)}",
                 security_token=f"SECRETTOKEN{self._text(180)}==",
                 expires=self._clock.time() + lifetime,
-                life=life,
+                kill_switch=kill_switch,
             )
             self._known[credential.access_key_id] = credential
         return credential

@@ -1,6 +1,6 @@
 """What every API call passes through, whichever service it is for.
 
-life of the caller > signature > latency > rate limit > fault before > permission > operation > fault after > life
+kill switch > signature > latency > rate limit > fault before > permission > operation > fault after > kill switch
 
 Every answer bears a `Date`, by the clock of its service.
 """
@@ -122,7 +122,7 @@ class Gateway:
             try:
                 signed = signatures.read(request)
                 credential = self._credentials.find(signed.access_key_id)
-                _check_life(credential)
+                _check_kill_switch(credential)
                 target = service.target(request)
                 now = time.time() + service.clock_offset
                 caller = signatures.verify(signed, credential, self._credentials, now)
@@ -141,7 +141,7 @@ class Gateway:
                         response = fault.strike(clock, answer, _patience(credential), target.operation, elsewhere)
             except ApiError as error:
                 response, code = service.refuse(error, request, request_id), error.code
-            _check_life(credential)
+            _check_kill_switch(credential)
             status = response.status
             return response
         finally:
@@ -168,7 +168,7 @@ class Gateway:
         code: str,
         fault: str | None,
     ) -> None:
-        life = credential.life if credential else None
+        kill_switch = credential.kill_switch if credential else None
         call = Call(
             number,
             began,
@@ -176,7 +176,7 @@ class Gateway:
             target.instance if target else "",
             target.region if target else None,
             credential.access_key_id if credential else "",
-            life.request_id if life else None,
+            kill_switch.request_id if kill_switch else None,
             status,
             code,
             fault,
@@ -188,8 +188,8 @@ class Gateway:
 
 def _serving(credential: Credential | None, clock: Clock) -> AbstractContextManager[Clock]:
     """By which clock a caller's call is worked on: that of its invocation, where there is one."""
-    if credential and credential.life and isinstance(credential.life.clock, Strand):
-        return credential.life.clock.call()
+    if credential and credential.kill_switch and isinstance(credential.kill_switch.clock, Strand):
+        return credential.kill_switch.clock.call()
     return nullcontext(clock)
 
 
@@ -200,10 +200,10 @@ def _http_date(seconds: int) -> str:
 
 def _patience(credential: Credential) -> float:
     """A client that minds its own time-out does not wait for longer than a part of what is left of it."""
-    return credential.life.remaining() / 2 if credential.life else HANG_SECONDS
+    return credential.kill_switch.remaining() / 2 if credential.kill_switch else HANG_SECONDS
 
 
-def _check_life(credential: Credential | None) -> None:
+def _check_kill_switch(credential: Credential | None) -> None:
     """Close the connection of a caller that is dead: nothing that it sends is processed, nothing sent reaches it."""
-    if credential and credential.life and not credential.life.survives():
+    if credential and credential.kill_switch and not credential.kill_switch.is_alive_after():
         raise ConnectionDroppedError

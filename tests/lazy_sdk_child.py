@@ -13,7 +13,7 @@ from typing import Any
 from redis_backup.alibaba import function_compute, lazy_sdk, sdk
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.backoff import Deadline
-from redis_backup.context import Credentials
+from redis_backup.credentials import Credentials
 from redis_backup.runtime import SystemClock
 
 WINDOW = {"start_time": "2026-11-24T01:00Z", "end_time": "2026-11-24T05:00Z"}

@@ -24,8 +24,7 @@ def name_of(path: Path) -> str:
 
 
 TREES = {name_of(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
-# What each room may import, besides its own modules. The command is no part of the function, which knows nothing of it;
-# it makes requests, and reads answers.
+# What each room may import, besides its own modules.
 MAY_IMPORT = {
     "top": set[str](),
     "request": {"top"},
@@ -34,8 +33,7 @@ MAY_IMPORT = {
     "followups": {"request", "reconcile", "alibaba", "top"},
     "reporting": {"request", "reconcile", "top"},
     "handle": {"request", "reconcile", "followups", "reporting", "alibaba", "top"},
-    "command": {"request", "alibaba", "top"},
-    "__main__": {"command", "top"},
+    "__main__": set[str](),
 }
 # Of the reconciler, others may know what it works on and when it waits, but not how it works.
 RECONCILER_S_TYPES = {"reconcile.backups", "reconcile.decide", "reconcile.known", "reconcile.watch", "reconcile.work"}
@@ -57,11 +55,11 @@ def imported(module: str) -> set[str]:
             names |= {f"{inside}.{alias.name}".strip(".") for alias in node.names} | {inside}
         elif isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[2] for alias in node.names if alias.name.startswith("redis_backup.")}
-    return names & (set(MODULES) | {"__main__"})
+    return names & set(MODULES)
 
 
 MODULES = [module for module in TREES if TREES[module].body and module]  # an `__init__` is empty, or the package's own
-FUNCTION = [module for module in MODULES if room(module) not in ("command", "__main__")]
+FUNCTION = [module for module in MODULES if room(module) != "__main__"]
 
 
 def users(*names: str) -> set[str]:
@@ -109,9 +107,79 @@ def test_other_rooms_know_the_reconciler_s_types_alone(name: str) -> None:
     assert wrong == []
 
 
+# The packages of the project, and which of them each may import.
+PACKAGES = {
+    "redis_backup": set[str](),
+    "redis_backup_cli": {"redis_backup"},
+    "simulator": {"redis_backup"},
+    "chaos": {"simulator"},
+    "benchmarks": {"simulator", "chaos"},
+}
+FORWARDS = {  # commands that are another package's, by a name that people know
+    ("redis_backup.__main__", "redis_backup_cli.__main__"),
+    ("simulator.__main__", "chaos.__main__"),
+}
+# The command knows how requests are written and reports are read, and how Function Compute is called; not how the
+# function works.
+SHARED_WITH_THE_COMMAND = {"alibaba", "request", "top"}  # rooms
+SHARED_MODULES = {"reporting.codec"}
+NOT_THE_COMMAND_S = {"settings", "context", "handle"}
+
+
+def project_modules() -> dict[str, ast.Module]:
+    """All modules of the project's packages by their full names."""
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
+
+
+PROJECT_MODULES = project_modules()
+
+
+def all_imports(module: str) -> set[str]:
+    """The project's modules that one imports, wherever in it, with full names; an import by name in a text counts."""
+    found = set()
+    for node in ast.walk(PROJECT_MODULES[module]):
+        if isinstance(node, ast.ImportFrom):
+            parts = module.split(".")[: -node.level] if node.level else []
+            base = ".".join([*parts, *([node.module] if node.module else [])])
+            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
+            found.add(node.value.partition(":")[0])
+    return found & set(PROJECT_MODULES) - {module}
+
+
+def test_each_package_imports_what_lies_below_it() -> None:
+    arrows = {(module, other) for module in PROJECT_MODULES for other in all_imports(module)}
+    wrong = [
+        f"{module} imports {other}"
+        for module, other in sorted(arrows - FORWARDS)
+        for own, others in [(module.partition(".")[0], other.partition(".")[0])]
+        if others not in PACKAGES[own] | {own}
+    ]
+    assert wrong == []
+    assert arrows >= FORWARDS
+
+
+def test_the_command_knows_the_function_s_json_and_not_its_inside() -> None:
+    used = {
+        other.partition(".")[2]
+        for module in PROJECT_MODULES
+        if module.startswith("redis_backup_cli.")
+        for other in all_imports(module)
+        if other.startswith("redis_backup.")
+    }
+    wrong = {name for name in used if room(name) not in SHARED_WITH_THE_COMMAND and name not in SHARED_MODULES}
+    assert wrong | used & NOT_THE_COMMAND_S == set()
+
+
 def test_no_module_imports_its_caller() -> None:
     try:
-        TopologicalSorter({module: imported(module) for module in MODULES}).prepare()
+        TopologicalSorter({module: all_imports(module) for module in PROJECT_MODULES}).prepare()
     except CycleError as error:
         pytest.fail(" ─► ".join(reversed(error.args[1])))
 
@@ -171,7 +239,7 @@ def test_importing_the_handler_reads_no_environment_and_opens_nothing() -> None:
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-@pytest.mark.parametrize("package", ["redis_backup", "simulator"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_modules_are_short_enough_to_read_in_one_sitting(package: str) -> None:
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / package).rglob("*.py")}
     assert {str(path.relative_to(ROOT)): length for path, length in lengths.items() if length > MAX_LINES} == {}

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from simulator.bench import page
-from simulator.bench.measure import Measure
+from benchmarks import report_page
+from benchmarks.measure import Measure
 
 DOCS = Path(__file__).parents[1] / "docs"
 MEASURES = [
@@ -18,16 +18,16 @@ MEASURES = [
 
 
 def test_the_page_shows_every_measure_and_names_what_was_missed() -> None:
-    text = page.markdown(MEASURES, rounds=5)
+    text = report_page.markdown(MEASURES, rounds=5)
     assert "| a | cold & warm | 240 ms | plain: 500 ms | 0.48 | ≤ 0.50 | met |\n" in text
     assert "| b | many | 6 s | ideal: 5 s | 1.20 | ≤ 1.15 | **missed** |\n" in text
     assert "| f | following | 1 GB·s | waiting: 300 GB·s | 0.0033 |  |  |\n" in text
     assert "\nMissed: many (1.20, not 1.15). Measured on " in text
-    assert "\nNo target was missed. Measured on " in page.markdown(MEASURES[::2], rounds=5)
+    assert "\nNo target was missed. Measured on " in report_page.markdown(MEASURES[::2], rounds=5)
 
 
 def test_the_plot_has_a_bar_for_each_measure_and_a_line_for_each_target() -> None:
-    drawing = ElementTree.fromstring(page.plot(MEASURES))  # noqa: S314 - our own
+    drawing = ElementTree.fromstring(report_page.plot(MEASURES))  # noqa: S314 - our own
     space = "{http://www.w3.org/2000/svg}"
     assert len(drawing.findall(f"{space}rect")) == 1 + len(MEASURES)
     assert len(drawing.findall(f"{space}line")) == 1 + 2
@@ -36,4 +36,4 @@ def test_the_plot_has_a_bar_for_each_measure_and_a_line_for_each_target() -> Non
 def test_the_published_page_answers_every_question() -> None:
     text = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
     assert sorted(set(re.findall(r"^\| ([a-z]) \|", text, re.MULTILINE))) == list("abcdefg")
-    assert (DOCS / page.PLOT).is_file()
+    assert (DOCS / report_page.PLOT).is_file()

@@ -12,10 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from chaos import SECRETS, Plan, cost_of_following, draw, rounds, run_plan, run_round
+from chaos.fleets import MOST_CALLS, Quota, run_fleet
+from chaos.plan import TRIGGERS
 from simulator import Behaviour, Cloud, Fault, Faults, Fleet, FunctionConfig, Instance, SimulatedClock
-from simulator.chaos import SECRETS, Plan, cost_of_following, draw, rounds, run_plan, run_round
-from simulator.chaos.fleets import MOST_CALLS, Quota, run_fleet
-from simulator.chaos.plan import TRIGGERS
 from simulator.faults import KINDS, ODD_ANSWERS, REDIRECTS
 from simulator.server import Request
 

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.environment import make_certificate
 from simulator import Cloud, Fleet, Instance
-from simulator.bench.setting import make_certificate
 
 PROJECT = Path(__file__).parents[1]
 SCRIPT = """

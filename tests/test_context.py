@@ -3,7 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from redis_backup.context import Context, Credentials, time_in
+from redis_backup.context import Context, time_in
+from redis_backup.credentials import Credentials
 from redis_backup.errors import InvalidSetting
 from simulator import Cloud, FunctionConfig, SimulatedClock
 

@@ -52,7 +52,7 @@ def test_pending_that_nothing_follows_is_202(make_cloud) -> None:
 def test_an_invalid_request_is_400(make_cloud, body: Any) -> None:
     status, answer = post(make_cloud(), body)
     assert (status, answer["error"]["type"]) == (400, "InvalidRequest")
-    assert answer["error"]["faults"]
+    assert answer["error"]["errors"]
 
 
 def test_too_many_instances_are_400(make_cloud) -> None:
@@ -64,7 +64,7 @@ def test_too_many_instances_are_400(make_cloud) -> None:
 def test_another_method_is_405_with_a_hint(make_cloud, method: str) -> None:
     cloud = make_cloud()
     status, answer = post(cloud, "", method)
-    assert (status, answer["error"]["faults"]) == (405, [f"{method} is no way to ask for a backup: POST a JSON object"])
+    assert (status, answer["error"]["errors"]) == (405, [f"{method} is no way to ask for a backup: POST a JSON object"])
     assert cloud.calls == []
 
 

@@ -14,7 +14,7 @@ from redis_backup.reconcile.known import Attempt, KnownJobs, UnchangedTask
 from redis_backup.states import State
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
-# What a request takes in `jobs` (redis_backup.request.fields).
+# What a request takes in `jobs` (redis_backup.request.parsers).
 TEXT = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
 MARKS = (
     "attempt",

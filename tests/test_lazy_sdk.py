@@ -246,7 +246,7 @@ def test_asynchronous_calls_work_too() -> None:
     script = """
 import sys
 from redis_backup.alibaba import lazy_sdk, sdk
-from redis_backup.context import Credentials
+from redis_backup.credentials import Credentials
 client = lazy_sdk.load("alibabacloud_r_kvstore20150101.client")
 models = lazy_sdk.load("alibabacloud_r_kvstore20150101.models")
 import asyncio

@@ -19,7 +19,8 @@ from redis_backup.alibaba.api_clock import ApiClock
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.alibaba.rkvstore import RKVStore
 from redis_backup.backoff import Deadline
-from redis_backup.context import Context, Credentials
+from redis_backup.context import Context
+from redis_backup.credentials import Credentials
 from redis_backup.runtime import Runtime, SystemClock
 from redis_backup.settings import Settings
 from redis_backup.states import ErrorKind

@@ -13,27 +13,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_backup.context import Context, Credentials
+from redis_backup.context import time_in
 from redis_backup.errors import EXAMPLE, InvalidRequest
 from redis_backup.followups.payload import read_follow
 from redis_backup.request.events import TriggerKind, read_events
 from redis_backup.request.instances import InstanceRef
-from redis_backup.request.reader import read_request
+from redis_backup.request.reader import Defaults, read_request
 from redis_backup.request.request import Finished, Follow, Request, Shared, merge
-from redis_backup.settings import Settings
 
 NOW = datetime(2026, 11, 24, 2, 0, 0, tzinfo=timezone.utc)
 REQUEST_ID = "1-6b04ef9f-127fbe39cd7681596e33ebad"  # a second before
-CONTEXT = Context(REQUEST_ID, "cn-hangzhou", "1", "f", "", "", Credentials("i", "s", "t"), 0, 60)
 A, B, C = InstanceRef("cn-hangzhou", "r-a"), InstanceRef("cn-beijing", "r-b"), InstanceRef("cn-hangzhou", "r-c")
 MANUAL = Request(TriggerKind.MANUAL, REQUEST_ID, NOW - timedelta(seconds=1), (A,), region="cn-hangzhou")
 
 
 def read(event: Any, **settings: Any) -> list[Request]:
     raw = event if isinstance(event, bytes) else (event if isinstance(event, str) else json.dumps(event)).encode()
-    return [
-        read_request(each, CONTEXT, Settings(**settings), NOW, read_follow) for each in read_events(raw, REQUEST_ID)
-    ]
+    defaults = Defaults("cn-hangzhou", since=time_in(REQUEST_ID, NOW), **settings)
+    return [read_request(each, defaults, NOW, read_follow) for each in read_events(raw, REQUEST_ID)]
 
 
 def same(requests: list[Request], *expected: Request) -> bool:
@@ -411,7 +408,7 @@ FAULTS = [
 def test_all_faults_are_named_at_once(event: Any, faults: list[str]) -> None:
     with pytest.raises(InvalidRequest) as raised:
         read(event)
-    found = raised.value.faults
+    found = raised.value.errors
     assert len(found) == len(faults), found
     for fault, expected in zip(found, faults, strict=True):
         assert expected in fault
@@ -423,7 +420,7 @@ def test_many_faults_are_counted() -> None:
     with pytest.raises(InvalidRequest, match="field19 and 20 more are no fields of a request"):
         read({f"field{number}": 1 for number in range(40)})
     error = InvalidRequest([f"event {number} of 120: instance_ids takes r-…, REGION/r-…" * 2 for number in range(120)])
-    assert (len(error.faults), len(str(error).encode()) <= 8192) == (120, True)
+    assert (len(error.errors), len(str(error).encode()) <= 8192) == (120, True)
     assert re.search("; and [0-9]+ more. Nothing was started", str(error))
 
 
@@ -438,11 +435,11 @@ def test_an_http_body_is_read_as_it_is() -> None:
 
 
 def test_a_region_must_come_from_somewhere() -> None:
-    nowhere = replace(CONTEXT, region="")
+    nowhere = Defaults(region="")
     (unnamed,), (named,) = read_events(b"r-a", REQUEST_ID), read_events(b"cn-beijing/r-b", "")
     with pytest.raises(InvalidRequest, match="region is missing, and the runtime names none"):
-        read_request(unnamed, nowhere, Settings(), NOW, read_follow)
-    assert read_request(named, nowhere, Settings(), NOW, read_follow).instances == (B,)
+        read_request(unnamed, nowhere, NOW, read_follow)
+    assert read_request(named, nowhere, NOW, read_follow).instances == (B,)
 
 
 JSON = st.recursive(
@@ -498,7 +495,7 @@ def test_whatever_the_bytes_it_is_requests_or_an_invalid_request(raw: bytes | st
         requests = read(raw)
     except InvalidRequest as error:
         str(error).encode()
-        faults = error.faults
+        faults = error.errors
         requests = []
     else:
         faults = ()

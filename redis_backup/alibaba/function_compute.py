@@ -14,7 +14,8 @@ from typing import Any
 from redis_backup.alibaba import lazy_sdk, sdk
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.backoff import Deadline
-from redis_backup.context import Context, Credentials
+from redis_backup.context import Context
+from redis_backup.credentials import Credentials
 
 MAX_ASYNC_PAYLOAD = 128 * 1024  # bytes (FC's limits)
 MAX_DELAY = 3600  # seconds

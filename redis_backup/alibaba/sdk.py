@@ -21,7 +21,7 @@ from redis_backup import __version__
 from redis_backup.alibaba import lazy_sdk
 from redis_backup.alibaba.api_errors import ApiError, error_kind, problem_of
 from redis_backup.backoff import Deadline
-from redis_backup.context import Credentials
+from redis_backup.credentials import Credentials
 from redis_backup.states import ErrorKind, Problem, out_of_time
 
 T = TypeVar("T")

@@ -24,7 +24,7 @@ from redis_backup.alibaba.function_compute import MAX_ASYNC_PAYLOAD
 from redis_backup.reconcile.watch import AFTER_UNKNOWN, LEAST_TIMEOUT, WATCH, window_end
 from redis_backup.reconcile.work import Work, totals
 from redis_backup.request.events import TriggerKind
-from redis_backup.request.fields import line, not_negative
+from redis_backup.request.parsers import line, not_negative
 from redis_backup.request.request import Finished, Follow, Request
 
 _WATCH_STEP = 10  # seconds between the points of time of follow-ups that are to watch

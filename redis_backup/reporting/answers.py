@@ -51,28 +51,28 @@ def answer(kind: TriggerKind, report: dict[str, Any], end: End, refused: Invalid
 
 def refused_events(events: Sequence[Event], read: Sequence[object]) -> InvalidRequest | None:
     """What is wrong with the events that are no requests. `read`: for each event its request, or what was raised."""
-    errors = [
+    refusals = [
         (number, event, error)
         for number, (event, error) in enumerate(zip(events, read, strict=True), 1)
         if isinstance(error, InvalidRequest)
     ]
-    if not errors or len(events) == 1:
-        return errors[0][2] if errors else None
-    faults = [
-        f"event {number} of {len(events)} ({event.id or 'no ID'}): {fault}"
-        for number, event, error in errors
-        for fault in error.faults
+    if not refusals or len(events) == 1:
+        return refusals[0][2] if refusals else None
+    errors = [
+        f"event {number} of {len(events)} ({event.id or 'no ID'}): {text}"
+        for number, event, error in refusals
+        for text in error.errors
     ]
-    if len(errors) == len(events):
-        return InvalidRequest(faults)
-    return InvalidRequest(faults, started="Nothing was started for these; the other events of the batch go on")
+    if len(refusals) == len(events):
+        return InvalidRequest(errors)
+    return InvalidRequest(errors, started="Nothing was started for these; the other events of the batch go on")
 
 
 def refusal(kind: TriggerKind, error: InvalidRequest) -> Any:
     """The answer to an event that is no request. Raises the error for all triggers but HTTP."""
     if kind is not TriggerKind.HTTP:
         raise error from None
-    body = {"type": "InvalidRequest", "message": str(error), "faults": list(error.faults)}
+    body = {"type": "InvalidRequest", "message": str(error), "errors": list(error.errors)}
     return _http_answer(error.status, {"error": body})
 
 

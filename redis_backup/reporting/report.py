@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from redis_backup import timestamps
 from redis_backup.reconcile.work import Work
+from redis_backup.reporting.codec import write_instance, write_problem
 from redis_backup.request.events import TriggerKind
 from redis_backup.request.request import Request
 from redis_backup.states import Problem, State
@@ -42,8 +42,8 @@ def make_report(
         "counts": {state.value: counts[state] for state in State if counts[state]},
         "jobs": {key: texts for key, texts in jobs.items() if texts},
         **({"shards": list(shards)} if shards else {}),
-        "instances": [_instance(work) for work in works],
-        **({"error": _error(problem)} if problem else {}),
+        "instances": [write_instance(work.instance, work.outcome) for work in works],
+        **({"error": write_problem(problem)} if problem else {}),
     }
 
 
@@ -57,24 +57,6 @@ def log_fields(report: Mapping[str, Any]) -> dict[str, Any]:
         "instances": len(report["instances"]),
         "shards": len(report.get("shards", ())) or None,
     }
-
-
-def _instance(work: Work) -> dict[str, Any]:
-    outcome = work.outcome
-    return {
-        "instance_id": work.instance.instance_id,
-        "region": work.instance.region,
-        "state": outcome.state.value,
-        "job_ids": list(outcome.job_ids),
-        "adopted": outcome.adopted,
-        "attempts": outcome.attempts,
-        "progress": outcome.progress,
-        "error": _error(outcome.error),
-    }
-
-
-def _error(problem: Problem | None) -> dict[str, Any] | None:
-    return {**asdict(problem), "kind": problem.kind.value} if problem else None
 
 
 def _joined(texts: Iterable[str | None]) -> str:

@@ -44,7 +44,7 @@ class Event:
     """One request as it arrived, its fields not yet looked at.
 
     `fields` is whatever JSON stood where the request sits: an object, a list, a text, or None. `since` is the
-    trigger's time, None where it has none. `strict`: a field that is not ours is refused. `fault`: why the fields could
+    trigger's time, None where it has none. `strict`: a field that is not ours is refused. `error`: why the fields could
     not be read at all.
     """
 
@@ -57,7 +57,7 @@ class Event:
     subject: str = ""
     method: str = ""
     warning: str = ""
-    fault: str = ""
+    error: str = ""
 
 
 def read_events(raw: bytes | str, request_id: str) -> list[Event]:
@@ -133,7 +133,7 @@ def _http(value: Mapping[str, Any]) -> Event:
         since = timestamps.from_epoch(int(about.get("timeEpoch", "")) / 1000)
     except (TypeError, ValueError, OverflowError, OSError):
         since = _time_or_none(about.get("time"))
-    body, fields, fault = value.get("body"), None, ""
+    body, fields, why_not = value.get("body"), None, ""
     try:
         if isinstance(body, str) and len(body) > MAX_BODY:
             raise ValueError(f"is {len(body)} characters long")
@@ -141,11 +141,11 @@ def _http(value: Mapping[str, Any]) -> Event:
             body = base64.b64decode(body, validate=True).decode("utf-8-sig")
         fields = _json_or_text(body)
     except UnicodeDecodeError:
-        fault = "HTTP body holds bytes that are no UTF-8 text: it takes a JSON object"
+        why_not = "HTTP body holds bytes that are no UTF-8 text: it takes a JSON object"
     except binascii.Error:
-        fault = "HTTP body is no base64, though isBase64Encoded says so: it takes a JSON object"
+        why_not = "HTTP body is no base64, though isBase64Encoded says so: it takes a JSON object"
     except ValueError as error:
-        fault = f"HTTP body {error}: it takes a JSON object of at most {MAX_BODY}"
+        why_not = f"HTTP body {error}: it takes a JSON object of at most {MAX_BODY}"
     event = Event(
         TriggerKind.HTTP,
         _text(about.get("requestId")),
@@ -153,7 +153,7 @@ def _http(value: Mapping[str, Any]) -> Event:
         fields,
         since,
         method=_text(http.get("method")).upper() if isinstance(http, dict) else "",
-        fault=fault,
+        error=why_not,
     )
     return _posted_cloud_event(event, value.get("headers"))
 

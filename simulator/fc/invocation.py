@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.fc.context import Context
-from simulator.fc.life import Killed, Life, LivingClock, LivingOutput
+from simulator.fc.kill_switch import KillableClock, KillableOutput, Killed, KillSwitch
 from simulator.fc.output import capturing
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def run(
     context: Context,
     environ: Mapping[str, str],
     clock: Clock,
-    life: Life,
+    kill_switch: KillSwitch,
     sink: Callable[[str], None],
 ) -> None:
     """Call the handler and fill in the invocation. `sink` takes each line for the log store. Raises nothing."""
@@ -97,20 +97,24 @@ def run(
         invocation.logged.append(line)
         sink(line)
 
-    output = LivingOutput(out, life)
+    output = KillableOutput(out, kill_switch)
     with capturing(invocation.request_id, log) as capture:
         try:
-            value = handler(invocation.event, context, Runtime(environ, LivingClock(clock, life), output))
+            value = handler(invocation.event, context, Runtime(environ, KillableClock(clock, kill_switch), output))
             invocation.body = _encoded(value)
         except Killed as death:
             invocation.exception = death
         except (Exception, SystemExit) as error:  # noqa: BLE001 whatever it is, the caller gets it as an answer
             invocation.exception = error
-        life.end()
+        kill_switch.end()
     output.close()
     invocation.duration = clock.time() - invocation.started
     invocation.stderr = "".join(capture.stderr)
-    invocation.killed, invocation.timed_out, invocation.events = life.killed, life.timed_out, life.events
+    invocation.killed, invocation.timed_out, invocation.events = (
+        kill_switch.killed,
+        kill_switch.timed_out,
+        kill_switch.events,
+    )
     _conclude(invocation, log)
 
 

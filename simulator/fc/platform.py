@@ -14,7 +14,7 @@ from simulator.credentials import ROLE_LIFETIME
 from simulator.exact import ExactClock, Strand
 from simulator.fc import context as runtime_context
 from simulator.fc.invocation import Handler, Invocation, project_handler, run
-from simulator.fc.life import Life
+from simulator.fc.kill_switch import KillSwitch
 from simulator.fc.queue import AsyncQueue, Delivery
 from simulator.logstore import Log, LogStore
 
@@ -79,8 +79,8 @@ class Platform:
         request_id = request_id or self.new_request_id()
         clock: Clock = strand or self._clock
         now, config = clock.time(), self.config
-        life = Life(request_id, clock, clock.monotonic() + float(config.timeout), kill_after, self.outages)
-        credential = self._credentials.issue(life, ROLE_LIFETIME if lifetime is None else lifetime)
+        kill_switch = KillSwitch(request_id, clock, clock.monotonic() + float(config.timeout), kill_after, self.outages)
+        credential = self._credentials.issue(kill_switch, ROLE_LIFETIME if lifetime is None else lifetime)
         instance_id = f"c-{int(now):08x}-{self._instances:012x}"
         environ = runtime_context.environment(config, instance_id, credential) | self.environment
         context = runtime_context.context(config, request_id, credential, attempt)
@@ -90,7 +90,7 @@ class Platform:
 
         invocation = Invocation(request_id, event, asynchronous, attempt, task_id, credential.access_key_id, now)
         sink(f"FC Invoke Start RequestId: {request_id}")
-        run(invocation, self._handler, context, environ, clock, life, sink)
+        run(invocation, self._handler, context, environ, clock, kill_switch, sink)
         sink(f"FC Invoke End RequestId: {request_id}")
         if invocation.failed:
             self._instances += 1  # a crashed instance is not used again

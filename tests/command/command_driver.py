@@ -6,9 +6,9 @@ What the command imports at its first call is imported before it begins: a secon
 import sys
 import time
 
-from redis_backup.__main__ import main
 from redis_backup.alibaba import lazy_sdk
-from redis_backup.command import session  # noqa: F401
+from redis_backup_cli import app  # noqa: F401
+from redis_backup_cli.__main__ import main
 from simulator import ScaledClock
 
 if __name__ == "__main__":

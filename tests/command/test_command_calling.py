@@ -11,13 +11,13 @@ import pytest
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.alibaba.function_compute import FunctionName
 from redis_backup.backoff import Deadline
-from redis_backup.command.calling import Caller
-from redis_backup.command.clocks import Timekeeper
-from redis_backup.command.durations import Duration, spoken
-from redis_backup.command.problems import CommandError, FunctionBrokenError, RefusedError, Unanswered, of_call
-from redis_backup.context import Credentials
+from redis_backup.credentials import Credentials
 from redis_backup.errors import BackupFailed, BackupPending, InvalidRequest, InvalidSetting
 from redis_backup.states import ErrorKind, Problem
+from redis_backup_cli.client import FunctionClient
+from redis_backup_cli.clocks import Timekeeper
+from redis_backup_cli.durations import Duration, spoken
+from redis_backup_cli.errors import CommandError, FunctionBrokenError, RefusedError, Unanswered, of_call
 from simulator import Cloud, Fleet, FunctionConfig
 
 NAME = FunctionName("cn-hangzhou", "1234567890123456", "redis-backup")
@@ -36,7 +36,7 @@ def outcome(handler: Any, generation: int = 3, name: FunctionName = NAME) -> Exc
     with Cloud(Fleet([]), handler=handler, function=FunctionConfig(generation=generation)) as cloud:
         user = cloud.credentials.user
         keys = Credentials(user.access_key_id, user.access_key_secret, "")
-        caller = Caller(name, cloud.endpoint, lambda: keys, Timekeeper(cloud.clock))
+        caller = FunctionClient(name, cloud.endpoint, lambda: keys, Timekeeper(cloud.clock))
         with pytest.raises((CommandError, Unanswered)) as raised:
             caller.send(b"{}", Deadline(cloud.clock, cloud.clock.monotonic() + 60))
         return raised.value

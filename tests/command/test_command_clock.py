@@ -13,9 +13,9 @@ from command_process import SLOWLY, Pipeline
 from redis_backup import timestamps
 from redis_backup.alibaba.function_compute import FunctionName
 from redis_backup.backoff import Deadline
-from redis_backup.command.calling import Caller
-from redis_backup.command.clocks import Timekeeper, WrongClockError
-from redis_backup.context import Credentials
+from redis_backup.credentials import Credentials
+from redis_backup_cli.client import FunctionClient
+from redis_backup_cli.clocks import Timekeeper, WrongClockError
 from simulator import Cloud, Fleet, FunctionConfig, Instance, SimulatedClock
 
 SINCE = re.compile(r"backups since (\S+)")
@@ -101,7 +101,7 @@ def test_a_machine_that_is_a_little_fast_is_told_from_a_function_that_takes_its_
             function.region, function.account, function.name, function.service if generation == 2 else ""
         )
         keys = Credentials(user.access_key_id, user.access_key_secret, "")
-        caller = Caller(name, cloud.endpoint, lambda: keys, Timekeeper(clock))
+        caller = FunctionClient(name, cloud.endpoint, lambda: keys, Timekeeper(clock))
         since = timestamps.render(timestamps.from_epoch(int(clock.time())))
         payload = json.dumps({"tags": {"app": "shop"}, "since": since}).encode()
         deadline = Deadline(clock, clock.monotonic() + 600)

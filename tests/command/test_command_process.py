@@ -177,7 +177,7 @@ def test_ctrl_c_does_not_wait_for_an_answer_that_is_far_away() -> None:
         process = subprocess.Popen(
             pipeline.command("r-a"), cwd=PROJECT, env=pipeline.environ(), stderr=subprocess.PIPE, text=True
         )
-        while not pipeline.cloud.faults._counts:  # the call has arrived
+        while process.poll() is None and not pipeline.cloud.faults._counts:  # until the call has arrived
             time.sleep(0.01)
         began = time.monotonic()
         process.send_signal(signal.SIGINT)

@@ -11,10 +11,10 @@ import pytest
 
 from redis_backup import timestamps
 from redis_backup.backoff import Deadline
-from redis_backup.command import asking
-from redis_backup.command.merging import Answer, MergedReport, read_answer
-from redis_backup.command.problems import CommandError, RefusedError, Unanswered
-from redis_backup.command.rounds import Rounds
+from redis_backup_cli import batches
+from redis_backup_cli.errors import CommandError, RefusedError, Unanswered
+from redis_backup_cli.polling import Polling
+from redis_backup_cli.report import Answer, MergedReport, read_answer
 from simulator import SimulatedClock
 
 SINCE = "2026-11-24T02:00:00Z"
@@ -49,10 +49,10 @@ class Script:
 
     def run(self, instances: list[str], *, wait: float | None = 3600, **fields: Any) -> MergedReport:
         now = timestamps.from_epoch(self.clock.time())
-        request = asking.read({"instance_ids": instances or None, "since": SINCE, **fields}, REGION, now)
+        request = batches.read({"instance_ids": instances or None, "since": SINCE, **fields}, REGION, now)
         self.report = MergedReport(request)
         deadline = Deadline(self.clock, self.clock.monotonic() + (wait or 3600))
-        Rounds(request, self.send, self.report, self, self.clock).run(deadline, wait=wait is not None)
+        Polling(request, self.send, self.report, self, self.clock).run(deadline, wait=wait is not None)
         return self.report
 
 
@@ -309,9 +309,9 @@ def test_an_error_of_the_request_as_a_whole_is_kept() -> None:
 
 def test_a_moment_that_this_machines_clock_has_not_reached_is_left_to_the_function_to_judge() -> None:
     now = timestamps.parse(SINCE)
-    request = asking.read({"instance_ids": "r-a", "since": "2026-11-24T02:10:00Z"}, REGION, now)
+    request = batches.read({"instance_ids": "r-a", "since": "2026-11-24T02:10:00Z"}, REGION, now)
     assert timestamps.render(request.since) == "2026-11-24T02:10:00Z"
     with pytest.raises(
         RefusedError, match="since is 2026-11-24T02:20:00Z, but the function's clock says 2026-11-24T02:0"
     ):
-        asking.read({"instance_ids": "r-a", "since": "2026-11-24T02:20:00Z"}, REGION, now)
+        batches.read({"instance_ids": "r-a", "since": "2026-11-24T02:20:00Z"}, REGION, now)

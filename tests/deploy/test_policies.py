@@ -13,7 +13,7 @@ from deployment import ACCOUNT, FUNCTION, REGION, rendered
 from redis_backup.alibaba import function_compute
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.backoff import Deadline
-from redis_backup.context import Credentials
+from redis_backup.credentials import Credentials
 from simulator import Cloud, Fleet, FunctionConfig, Instance
 from simulator.ram import is_allowed
 

@@ -17,25 +17,12 @@ import pytest
 import yaml
 from deployment import PROJECT, properties, rendered, serverless
 
-from redis_backup.context import Context, Credentials
-from redis_backup.followups.payload import read_follow
 from redis_backup.request.events import TriggerKind, read_events
-from redis_backup.request.reader import read_request
+from redis_backup.request.reader import Defaults, read_request
 from redis_backup.request.request import Request
 from redis_backup.settings import Settings
 
 NOW = datetime(2026, 11, 24, 2, 0, 1, tzinfo=timezone.utc)
-CONTEXT = Context(
-    "1-6b04efa0-127fbe39",
-    "cn-hangzhou",
-    "1234567890123456",
-    "redis-backup",
-    "",
-    "",
-    Credentials("", "", ""),
-    0.0,
-    600.0,
-)
 SERVERLESS_DEVS = PROJECT / "build" / "serverless-devs"
 VERSION = "3.1.10"
 
@@ -53,7 +40,7 @@ def timer_request(trigger: Mapping[str, Any]) -> Request:
     }
     settings = Settings.from_environ(properties()["environmentVariables"])
     (read,) = read_events(json.dumps(event), "request")
-    return read_request(read, CONTEXT, settings, NOW, read_follow)
+    return read_request(read, Defaults("cn-hangzhou", settings.retention_days), NOW)
 
 
 def test_edition_and_component() -> None:

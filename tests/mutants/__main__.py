@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 60  # of chaos, at most, for a mutant
 CHAOS = (
-    "import sys\nfrom simulator.chaos.rounds import run_round\n"
+    "import sys\nfrom chaos.rounds import run_round\n"
     "for seed in range(int(sys.argv[1])):\n"
     "    result = run_round(seed)\n"
     "    if result.violations:\n"

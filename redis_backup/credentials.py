@@ -1,0 +1,20 @@
+"""The keys that sign calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Temporary keys of the function's role. Never part of a text."""
+
+    access_key_id: str = field(repr=False)
+    access_key_secret: str = field(repr=False)
+    security_token: str = field(repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown, longest first."""
+        parts = (self.security_token, self.access_key_secret, self.access_key_id)
+        return tuple(sorted((part for part in parts if part), key=len, reverse=True))

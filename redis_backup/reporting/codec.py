@@ -1,0 +1,49 @@
+"""How a report writes an instance and an error, and how the command reads them back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from redis_backup.request.instances import InstanceRef
+from redis_backup.states import ErrorKind, Outcome, Problem, State
+
+
+def write_instance(instance: InstanceRef, outcome: Outcome) -> dict[str, Any]:
+    """Write an instance and what became of it as an item of a report's `instances`."""
+    return {
+        "instance_id": instance.instance_id,
+        "region": instance.region,
+        "state": outcome.state.value,
+        "job_ids": list(outcome.job_ids),
+        "adopted": outcome.adopted,
+        "attempts": outcome.attempts,
+        "progress": outcome.progress,
+        "error": write_problem(outcome.error),
+    }
+
+
+def read_instance(item: Mapping[str, Any]) -> tuple[InstanceRef, Outcome]:
+    """Read what `write_instance` wrote. Raise KeyError, TypeError or ValueError where it is something else."""
+    return InstanceRef(item["region"], item["instance_id"]), Outcome(
+        State(item["state"]),
+        tuple(str(job_id) for job_id in item["job_ids"]),
+        adopted=bool(item.get("adopted")),
+        attempts=int(item.get("attempts") or 0),
+        progress=item.get("progress"),
+        error=read_problem(item.get("error")),
+    )
+
+
+def write_problem(problem: Problem | None) -> dict[str, Any] | None:
+    """Write an error as reports show it; None where there is none."""
+    return {**asdict(problem), "kind": problem.kind.value} if problem else None
+
+
+def read_problem(error: Mapping[str, Any] | None) -> Problem | None:
+    """Read what `write_problem` wrote. Raise KeyError or ValueError where it is something else."""
+    if not error:
+        return None
+    kind = ErrorKind(error["kind"])
+    return Problem(str(error["code"]), str(error["message"]), kind, error.get("request_id"), error.get("hint"))

@@ -1,0 +1,98 @@
+"""What the command asks for: one request, read by the function's own rules, in batches that one invocation takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from redis_backup import timestamps
+from redis_backup.errors import InvalidRequest
+from redis_backup.request.events import Event, TriggerKind
+from redis_backup.request.instances import InstanceRef
+from redis_backup.request.reader import Defaults, read_request
+from redis_backup.request.request import Request
+
+from .errors import RefusedError
+from .report import Answer, Jobs
+
+BATCH = 200  # instances; as many as the function takes without splitting, by default
+_MAX_SKEW = timedelta(minutes=15)  # Function Compute refuses what a clock signs that is wrong by more
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What goes into one invocation. What the tags select is not known before the first answer.
+
+    `jobs` and `is_watched` are the last answer's: its `jobs` as they came, and whether an instance is being watched.
+    `only_looks`: the request was split, so that other invocations do the work; `not_before`, by the monotonic clock.
+    """
+
+    instances: tuple[InstanceRef, ...]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    jobs: Jobs = field(default_factory=dict)
+    is_watched: bool = False
+    only_looks: bool = False
+    not_before: float = 0.0
+
+    def after(self, answer: Answer, not_before: float) -> list[Batch]:
+        """What to ask for next, by name: the same, but for what the tags selected and what the function has split.
+
+        Always cut alike: the function knows a request again by its instances.
+        """
+        instances = tuple(dict.fromkeys((*self.instances, *answer.outcomes)))
+        size = min(BATCH, answer.shard_size or BATCH)
+        only_looks = self.only_looks or answer.shard_size > 0
+        batches = []
+        for part in _cut(instances, size):
+            keys = {instance.key for instance in part}
+            is_whole = len(part) == len(instances)
+            jobs = answer.jobs if is_whole else {key: texts for key, texts in answer.jobs.items() if key in keys}
+            batches.append(Batch(part, {}, jobs, answer.is_watched, only_looks, not_before))
+        return batches
+
+
+def read(fields: Mapping[str, Any], region: str, now: datetime) -> Request:
+    """The request as the function will read it. Raise RefusedError with all faults, before anything is sent.
+
+    `now` is this machine's clock, which may be slow: what `since` it takes is left to the function, within reason.
+    """
+    try:
+        since = timestamps.parse(str(fields["since"]))
+    except ValueError:
+        since = now
+    now = max(now, since) if since - now <= _MAX_SKEW else now
+    event = Event(TriggerKind.MANUAL, "", "command", dict(fields), strict=True)
+    try:
+        return read_request(event, Defaults(region), now)
+    except InvalidRequest as error:
+        raise RefusedError("; ".join(error.errors), "nothing was started") from None
+
+
+def batches(request: Request) -> list[Batch]:
+    """All of a request; the first batch bears the tags."""
+    first, *others = _cut(request.instances, BATCH) or [()]
+    return [Batch(first, request.tags), *map(Batch, others)]
+
+
+def payload(request: Request, batch: Batch, wait_seconds: int = 0) -> bytes:
+    """A batch as an event."""
+    fields = {
+        "instance_ids": [instance.key for instance in batch.instances],
+        "tags": dict(batch.tags),
+        "region": request.region,
+        "since": timestamps.render(request.since),
+        "max_age_minutes": int(request.max_age.total_seconds() // 60),
+        "retention_days": request.retention_days,
+        "wait_seconds": wait_seconds,
+        "reason": request.reason,
+        "dry_run": request.dry_run or batch.only_looks,
+        "jobs": batch.jobs,
+    }
+    return json.dumps({name: value for name, value in fields.items() if value}).encode()
+
+
+def _cut(instances: Sequence[InstanceRef], size: int) -> list[tuple[InstanceRef, ...]]:
+    return [tuple(instances[start : start + size]) for start in range(0, len(instances), size)]

@@ -1,0 +1,138 @@
+"""One report out of many answers."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from redis_backup import timestamps
+from redis_backup.reporting.codec import read_instance, read_problem, write_instance
+from redis_backup.request.instances import InstanceRef
+from redis_backup.request.request import Request
+from redis_backup.states import Outcome, Problem, State
+
+Jobs = Mapping[str, Any]  # what a report's `jobs` holds, which only the function reads
+_WATCHING = "Watching"
+NO_JOB_IDS = "job IDs: not listed by R-KVStore; see backup_started in the log store"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One invocation's report.
+
+    `shard_size`: into parts of how many instances the function split it, 0 for not; `unsent`: how many instances are in
+    parts that could not be sent; `problem`: an error of the request as a whole.
+    """
+
+    outcomes: Mapping[InstanceRef, Outcome]
+    jobs: Jobs = field(default_factory=dict)
+    shard_size: int = 0
+    unsent: int = 0
+    problem: Problem | None = None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the function looks for a hidden backup of an instance, and starts one when there is none."""
+        return any(outcome.error and outcome.error.code == _WATCHING for outcome in self.outcomes.values())
+
+    def without_plans(self) -> Answer:
+        """The answer of a look at what other invocations work on: what it would start, they have not begun yet."""
+        outcomes = {
+            instance: replace(outcome, state=State.PENDING) if outcome.state is State.PLANNED else outcome
+            for instance, outcome in self.outcomes.items()
+        }
+        return replace(self, outcomes=outcomes)
+
+
+def read_answer(body: bytes) -> Answer:
+    """Raise ValueError where it is no JSON, LookupError where it is no report."""
+    report = json.loads(body)
+    try:
+        shards = report.get("shards", ())
+        return Answer(
+            dict(read_instance(item) for item in report["instances"]),
+            dict(report.get("jobs") or {}),
+            shard_size=max((shard["instances"] for shard in shards), default=0),
+            unsent=sum(shard["instances"] for shard in shards if shard["sent"] == "failed"),
+            problem=read_problem(report.get("error")),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise LookupError("no report") from error
+
+
+class MergedReport:
+    """What is known of every instance of a request. `outcomes` is replaced, never changed, so that others can read.
+
+    `problem`: an error of the request as a whole, which an answer told of.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.outcomes: Mapping[InstanceRef, Outcome] = dict.fromkeys(request.instances, Outcome(State.PENDING))
+        self.problem: Problem | None = None
+        self._job_ids: dict[tuple[InstanceRef, int], tuple[str, ...]] = {}  # by instance and attempt
+        self._handed_over: set[InstanceRef] = set()
+
+    def take(self, answer: Answer) -> None:
+        """Add what an answer says. A backup that has succeeded stays so, whatever a later look could not see."""
+        changed = dict(self.outcomes)
+        self.problem = self.problem or answer.problem
+        if answer.shard_size and not answer.unsent:
+            self._handed_over |= set(answer.outcomes)
+        for instance, outcome in answer.outcomes.items():
+            before = changed.get(instance)
+            if before is None or before.state is not State.SUCCEEDED:
+                changed[instance] = self._with_job_ids(instance, outcome)
+        self.outcomes = changed
+
+    def are_final(self, instances: Iterable[InstanceRef]) -> bool:
+        """Whether nothing more will happen to these."""
+        return all(self.outcomes[instance].state.is_final for instance in instances)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing more will happen at all; not before it is known what the tags select."""
+        return bool(self.outcomes) and self.are_final(self.outcomes)
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether a backup has not begun, though its instance was not handed over to another invocation."""
+        return any(
+            outcome.state is State.PENDING and instance not in self._handed_over
+            for instance, outcome in self.outcomes.items()
+        )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many instances are in each state."""
+        counts = Counter(outcome.state for outcome in self.outcomes.values())
+        return {state.value: counts[state] for state in State if counts[state]}
+
+    def as_json(self, error: Mapping[str, str] | None) -> dict[str, Any]:
+        """The report in the form of the function's own. `error`: why there is no more of it."""
+        return {
+            "since": timestamps.render(self.request.since),
+            "reason": self.request.reason,
+            "dry_run": self.request.dry_run,
+            "ok": error is None and State.FAILED.value not in self.counts,
+            "done": self.is_done,
+            "counts": self.counts,
+            "instances": [_item(instance, outcome) for instance, outcome in self.outcomes.items()],
+            "error": error,
+        }
+
+    def _with_job_ids(self, instance: InstanceRef, outcome: Outcome) -> Outcome:
+        """A cloud-native cluster's backups are listed without job IDs: those that an earlier answer told are kept."""
+        if outcome.state not in (State.RUNNING, State.SUCCEEDED):
+            return outcome
+        if not outcome.job_ids:
+            outcome = replace(outcome, job_ids=self._job_ids.get((instance, outcome.attempts), ()))
+        self._job_ids[instance, outcome.attempts] = outcome.job_ids
+        return outcome if outcome.job_ids else replace(outcome, note=NO_JOB_IDS)
+
+
+def _item(instance: InstanceRef, outcome: Outcome) -> dict[str, Any]:
+    return write_instance(instance, outcome) | ({"note": outcome.note} if outcome.note else {})

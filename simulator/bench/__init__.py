@@ -1,4 +1,0 @@
-"""Measures how fast, small and cheap the function is, against references of the same run.
-
-`python -m simulator.bench --help` shows how.
-"""
