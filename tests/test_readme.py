@@ -118,3 +118,10 @@ def test_both_languages_have_the_same_tables() -> None:
         [[list(map(code_and_numbers, row)) for row in table] for table in tables(text)] for text in (README, CHINESE)
     )
     assert chinese == english
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_files_that_a_document_names_exist(path: Path) -> None:
+    folders = "redis_backup|redis_backup_cli|simulator|chaos|benchmarks|tests|deploy|docs|events"
+    named = re.findall(rf"`((?:{folders})/[\w/.-]+)`", path.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
