@@ -1,6 +1,6 @@
 """Fill in `${vars.…}` and `${account}` in deploy/*.json from the vars of s.yaml: python deploy/render.py ACCOUNT_ID
 
-The results go to build/deploy/, where the commands of README.md and log.tf take them from.
+The results go to build/deploy/, where the commands of docs/deployment.md and log.tf take them from.
 """
 
 from __future__ import annotations

@@ -34,6 +34,11 @@ def steps_of_github(recipe: str) -> str:
     return "\n".join(step["run"] for step in steps if "run" in step)
 
 
+def script_of_gitlab(recipe: str) -> str:
+    jobs = yaml.safe_load(recipe)
+    return "\n".join(line for stage in jobs["stages"] for line in jobs[stage]["script"])
+
+
 def arguments_of_argo(recipe: str) -> str:
     job = yaml.safe_load(recipe)
     assert job["metadata"]["annotations"]["argocd.argoproj.io/hook"] == "PreSync"
@@ -45,6 +50,7 @@ COMMANDS: dict[str, Callable[[str], str]] = {
     "shell": str,
     "serverless-devs": lambda recipe: yaml.safe_load(recipe)["resources"]["web"]["actions"]["pre-deploy"][0]["run"],
     "github-actions": steps_of_github,
+    "gitlab": script_of_gitlab,
     "jenkins": lambda recipe: "\n".join(re.findall(r"sh '(.*)'", recipe)),
     "argo-cd": arguments_of_argo,
 }
@@ -58,9 +64,8 @@ def run_recipe(name: str, pipeline: Pipeline, folder: Path) -> Ended:
         (folder / stub).chmod(0o755)
     commands = COMMANDS[name](RECIPES[name]).replace("./deploy.sh", str(folder / "deploy.sh"))
     path = f"{folder}:{os.environ['PATH']}"
-    return run(
-        ["sh", "-e", "-c", commands], pipeline.environ(PATH=path, REDIS_BACKUP="x", GITHUB_SHA="9f2c1d7", BUILD_TAG="b")
-    )
+    variables = {"REDIS_BACKUP": "x", "GITHUB_SHA": "9f2c1d7", "CI_COMMIT_SHA": "9f2c1d7", "BUILD_TAG": "b"}
+    return run(["sh", "-e", "-c", commands], pipeline.environ(PATH=path, **variables))
 
 
 def test_every_recipe_is_run_by_a_test() -> None:

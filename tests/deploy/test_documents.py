@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 
 import pytest
@@ -11,7 +13,11 @@ from redis_backup.request.reader import FIELDS
 from redis_backup.settings import Settings
 
 REFERENCE = (PROJECT / "docs" / "reference.md").read_text(encoding="utf-8")
-DOCUMENTS = ["reference.md", "runbook.md", "deployment.md", "architecture.md", "contributing.md", "recipes.md"]
+DOCUMENTS = [
+    *("reference.md", "runbook.md", "deployment.md", "architecture.md", "recipes.md", "restore.md", "failure-modes.md"),
+    *("../CONTRIBUTING.md", "../SECURITY.md", "../CHANGELOG.md"),
+]
+PROGRAMS = {"log-index", "redis-backup", "redis-cli", "redis-server", "redis-check-rdb"}  # not saved searches
 
 
 def table(heading: str) -> list[list[str]]:
@@ -55,10 +61,10 @@ def test_the_reference_has_the_settings_defaults() -> None:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_lead_somewhere(name: str) -> None:
-    text = (PROJECT / "docs" / name).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!https://)([^)]+)\)", text):
+    page = PROJECT / "docs" / name
+    for target in re.findall(r"\]\((?!https://)([^)]+)\)", page.read_text(encoding="utf-8")):
         path, _, anchor = target.partition("#")
-        document = (PROJECT / "docs" / path) if path else PROJECT / "docs" / name
+        document = (page.parent / path) if path else page
         assert document.exists(), target
         if anchor:
             headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
@@ -66,10 +72,44 @@ def test_links_lead_somewhere(name: str) -> None:
             assert anchor in slugs, target
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", DOCUMENTS[:-1])  # the changelog also names what there was
 def test_queries_that_a_document_names_are_shipped(name: str) -> None:
     text = (PROJECT / "docs" / name).read_text(encoding="utf-8")
     shipped = {each["savedsearchName"] for each in rendered("queries.json")}
     alerts = {each["name"] for each in rendered("alerts.json")}
     named = set(re.findall(r"`((?:[a-z]+-)+[a-z]+|failures|denied|expired|refused|warnings)`", text))
-    assert named - {"log-index", "redis-backup"} <= shipped | alerts
+    assert named - PROGRAMS <= shipped | alerts
+
+
+RESTORE = (PROJECT / "docs" / "restore.md").read_text(encoding="utf-8")
+ALIYUN = re.findall(r"aliyun r-kvstore (\w+) ((?:\\\n|[^|`\n])*)", RESTORE)
+
+
+def parameters(operation: str) -> set[str]:
+    """The parameters of an operation of R-KVStore, as the SDK sends them."""
+    model = importlib.import_module("alibabacloud_r_kvstore20150101.models")
+    return set(re.findall(r"result\['(\w+)'\]", inspect.getsource(getattr(model, f"{operation}Request").to_map)))
+
+
+@pytest.mark.parametrize(("operation", "arguments"), ALIYUN, ids=[operation for operation, _ in ALIYUN])
+def test_the_commands_that_restore_have_parameters_that_the_api_knows(operation: str, arguments: str) -> None:
+    """`--region` is the command line's own."""
+    used = set(re.findall(r"--(\w+)", arguments)) - {"region"}
+    assert used
+    assert used - parameters(operation) == set()
+
+
+def test_parameters_that_restoring_names_beside_its_commands_are_known() -> None:
+    creating = parameters("CreateInstance") | parameters("CreateTairInstance")
+    listed = {name for operation, _ in ALIYUN for name in parameters(operation)}
+    assert set(re.findall(r"--([A-Z]\w+)", RESTORE)) - creating - listed == set()
+
+
+def test_restoring_says_first_that_backups_are_deleted_with_their_instance() -> None:
+    first = RESTORE.partition("## First of all\n")[2].strip().splitlines()[0]
+    assert first.startswith("- **Do not release or delete the instance.")
+
+
+def test_every_document_that_restoring_names_has_an_address() -> None:
+    named = set(re.findall(r"\]\[(\w+)\]", RESTORE))
+    assert named == set(re.findall(r"^\[(\w+)\]: https://", RESTORE, re.MULTILINE))
