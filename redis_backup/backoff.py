@@ -13,11 +13,11 @@ from redis_backup.runtime import Clock
 T = TypeVar("T")
 BASE = 0.5  # seconds; half the first bound of a pause
 MAX_DELAY = 20.0  # seconds; the last bound of a pause
-MAX_HOLD = 8.0  # seconds that a throttled answer without a hint holds all calls back at most: a watch has 12 at most
+MAX_PAUSE = 8.0  # seconds that a throttled answer without a hint holds all calls back at most: a watch has 12 at most
 WINDOW = 10.0  # seconds over which the rate of served calls is measured
-SLOWER, SLOWEST = 0.97, 0.2  # of what was served; calls a second
+BACK_OFF_FACTOR, MIN_RATE = 0.97, 0.2  # of what was served; calls a second
 RECOVERY = 0.03  # calls a second by which the rate grows each second, once more for each second without a throttled one
-UNPACED = 500.0  # calls a second; a rate that is above needs no pacing
+UNLIMITED = 500.0  # calls a second; a rate that is above needs no pacing
 
 
 class Deadline:
@@ -57,7 +57,7 @@ class Throttle:
         self._latency = 0.1  # seconds a call, on average
         self._rate: float | None = None  # calls a second; None: not paced
         self._rate_at = self._throttled_at = self._next = 0.0
-        self._in_a_row = 0
+        self._consecutive = 0
 
     def wait(self) -> float:
         """Seconds until the next call may be sent, 0 for now."""
@@ -72,25 +72,27 @@ class Throttle:
         """Take note of a call that was answered, whatever it said but "throttled", after so many seconds."""
         self._served.append(self._clock.monotonic())
         self._latency += 0.1 * (seconds - self._latency)
-        self._in_a_row = 0
+        self._consecutive = 0
 
     def back_off(self, sent_at: float, hint: float | None) -> None:
         """Slow down: a call that was sent at that moment was throttled. `hint`: seconds that the API asks to wait."""
         now = self._clock.monotonic()
         if sent_at >= self._throttled_at:  # answers to calls that were already under way count once
-            before, served = self._current(), self._measured(now)
-            self._rate = max(SLOWEST, SLOWER * (max(served, 1.0) if before is None else max(served, 0.9 * before)))
+            rate, served = self._current(), self._measured(now)
+            self._rate = max(
+                MIN_RATE, BACK_OFF_FACTOR * (max(served, 1.0) if rate is None else max(served, 0.9 * rate))
+            )
             self._rate_at = self._throttled_at = now
-            self._in_a_row += 1
+            self._consecutive += 1
         slot = 1 / (self._rate or 1.0)
-        hold = hint or self._clock.uniform(0, min(MAX_HOLD, 0.5 * slot * 2.0**self._in_a_row))
-        self._next = max(self._next, now + hold + self._clock.uniform(0, 0.5 * slot))
+        pause = hint or self._clock.uniform(0, min(MAX_PAUSE, 0.5 * slot * 2.0**self._consecutive))
+        self._next = max(self._next, now + pause + self._clock.uniform(0, 0.5 * slot))
 
     def calls_per_second(self) -> float:
         """How many calls are served: as measured while throttled, else as many as fit side by side."""
         now = self._clock.monotonic()
         if self._current() is not None and now - self._throttled_at < 60:
-            return max(SLOWEST, self._measured(now))
+            return max(MIN_RATE, self._measured(now))
         return self._concurrency / max(0.01, self._latency)
 
     def _measured(self, now: float) -> float:
@@ -103,5 +105,5 @@ class Throttle:
             now = self._clock.monotonic()
             self._rate += RECOVERY * (1 + now - self._throttled_at) * (now - self._rate_at)
             self._rate_at = now
-            self._rate = None if self._rate > UNPACED else self._rate
+            self._rate = None if self._rate > UNLIMITED else self._rate
         return self._rate

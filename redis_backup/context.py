@@ -83,7 +83,7 @@ class Context:
         )
 
 
-def time_in(request_id: str, now: datetime) -> datetime | None:
+def request_time(request_id: str, now: datetime) -> datetime | None:
     """The time in a request ID of FC 3.0 (`1-64f7449a-…`: hex seconds), None where it has none that can be true.
 
     That this part is a time could not be confirmed; so one in the future (by more than clocks differ), or older than an

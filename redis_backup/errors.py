@@ -7,10 +7,10 @@ from collections.abc import Sequence
 EXAMPLE = '{"instance_ids": ["r-bp1zxszhcgatnx01"], "region": "cn-hangzhou", "reason": "before release 42"}'
 
 
-def fitting(text: str, room: int) -> str:
+def truncate(error: str, space: int) -> str:
     """The text, cut to so many bytes where it is longer."""
-    encoded = text.encode("utf-8", "replace")
-    return text if len(encoded) <= room else encoded[: max(0, room - 6)].decode("utf-8", "ignore") + "…"
+    encoded = error.encode("utf-8", "replace")
+    return error if len(encoded) <= space else encoded[: max(0, space - 6)].decode("utf-8", "ignore") + "…"
 
 
 class BackupError(Exception):
@@ -29,14 +29,14 @@ class InvalidRequest(BackupError):  # noqa: N818
 
     def __init__(self, errors: Sequence[str], *, started: str = "Nothing was started", status: int = 400) -> None:
         self.errors, self.status = tuple(errors), status
-        told, room = "", 7000  # bytes; the platform takes 8 KB of an error's text
-        for number, error in enumerate(fitting(error, 2000) for error in self.errors):
-            room -= len(error.encode()) + 2
-            if room < 0:
-                told += f"; and {len(self.errors) - number} more"
+        text, space = "", 7000  # bytes; the platform takes 8 KB of an error's text
+        for number, error in enumerate(truncate(error, 2000) for error in self.errors):
+            space -= len(error.encode()) + 2
+            if space < 0:
+                text += f"; and {len(self.errors) - number} more"
                 break
-            told += f"; {error}" if told else error
-        super().__init__(f"{told}. {started}. An event that works: {EXAMPLE}")
+            text += f"; {error}" if text else error
+        super().__init__(f"{text}. {started}. An event that works: {EXAMPLE}")
 
 
 class BackupFailed(BackupError):  # noqa: N818

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_backup.context import time_in
+from redis_backup.context import request_time
 from redis_backup.errors import EXAMPLE, InvalidRequest
-from redis_backup.followups.payload import read_follow
+from redis_backup.followups.payload import read_follow_up
 from redis_backup.request.events import TriggerKind, read_events
 from redis_backup.request.instances import InstanceRef
 from redis_backup.request.reader import Defaults, read_request
-from redis_backup.request.request import Finished, Follow, Request, Shared, merge
+from redis_backup.request.request import FollowUpInfo, Request, SharedInstance, Totals, merge
 
 NOW = datetime(2026, 11, 24, 2, 0, 0, tzinfo=timezone.utc)
 REQUEST_ID = "1-6b04ef9f-127fbe39cd7681596e33ebad"  # a second before
@@ -29,8 +29,8 @@ MANUAL = Request(TriggerKind.MANUAL, REQUEST_ID, NOW - timedelta(seconds=1), (A,
 
 def read(event: Any, **settings: Any) -> list[Request]:
     raw = event if isinstance(event, bytes) else (event if isinstance(event, str) else json.dumps(event)).encode()
-    defaults = Defaults("cn-hangzhou", since=time_in(REQUEST_ID, NOW), **settings)
-    return [read_request(each, defaults, NOW, read_follow) for each in read_events(raw, REQUEST_ID)]
+    defaults = Defaults("cn-hangzhou", since=request_time(REQUEST_ID, NOW), **settings)
+    return [read_request(each, defaults, NOW, read_follow_up) for each in read_events(raw, REQUEST_ID)]
 
 
 def same(requests: list[Request], *expected: Request) -> bool:
@@ -149,7 +149,7 @@ def test_a_batch_is_one_fan_out_in_which_the_strictest_event_has_an_instance(wra
     requests, shared = merge(read([wrap(cloud_event({"instance_ids": "r-a,cn-beijing/r-b"})), wrap(later)]))
     first, second = replace(EVENTBRIDGE, instances=(B,)), replace(EVENTBRIDGE, trigger_id="e2", instances=(A, C))
     assert same(requests, first, replace(second, since=NOW - timedelta(minutes=30)))
-    assert shared == [Shared(requests[0], requests[1], A)]
+    assert shared == [SharedInstance(requests[0], requests[1], A)]
 
 
 @pytest.mark.parametrize("is_reversed", [False, True])
@@ -296,7 +296,7 @@ def test_every_field_is_read_however_it_is_spelt() -> None:
             {"cn-shanghai/r-a": ("1", "2"), "cn-beijing/r-b": ("3", "4")},
         ),
     )
-    assert read(event)[0].earliest == NOW - timedelta(minutes=150)
+    assert read(event)[0].earliest_start == NOW - timedelta(minutes=150)
 
 
 def test_the_settings_retention_is_the_default() -> None:
@@ -307,7 +307,7 @@ def test_the_settings_retention_is_the_default() -> None:
 
 
 def test_a_follow_up_carries_what_it_follows() -> None:
-    follow = {
+    follow_up = {
         "first": "2026-11-24T01:00:00Z",
         "due": "2026-11-24T02:00:00Z",
         "trigger": "timer",
@@ -315,11 +315,11 @@ def test_a_follow_up_carries_what_it_follows() -> None:
         "total": 7,
         "finished": {"succeeded": 2, "failed": 1, "attempts": 4, "failed_ids": ["cn-hangzhou/r-x"]},
     }
-    request = read({"follow": follow, **ASK, "since": "2026-11-24T01:00:00Z"})[0]
+    request = read({"follow": follow_up, **ASK, "since": "2026-11-24T01:00:00Z"})[0]
     assert (request.kind, request.trigger_id, request.total) == (TriggerKind.FOLLOW, "nightly@x", 7)
-    finished = Finished(succeeded=2, failed=1, attempts=4, failed_ids=("cn-hangzhou/r-x",))
+    totals = Totals(succeeded=2, failed=1, attempts=4, failed_ids=("cn-hangzhou/r-x",))
     first = NOW - timedelta(hours=1)
-    assert request.follow == Follow(first, NOW, TriggerKind.TIMER, "nightly@x", 7, finished=finished)
+    assert request.follow_up == FollowUpInfo(first, NOW, TriggerKind.TIMER, "nightly@x", 7, totals=totals)
 
 
 @pytest.mark.parametrize("length", [256, 257, 140_000])
@@ -438,8 +438,8 @@ def test_a_region_must_come_from_somewhere() -> None:
     nowhere = Defaults(region="")
     (unnamed,), (named,) = read_events(b"r-a", REQUEST_ID), read_events(b"cn-beijing/r-b", "")
     with pytest.raises(InvalidRequest, match="region is missing, and the runtime names none"):
-        read_request(unnamed, nowhere, NOW, read_follow)
-    assert read_request(named, nowhere, NOW, read_follow).instances == (B,)
+        read_request(unnamed, nowhere, NOW, read_follow_up)
+    assert read_request(named, nowhere, NOW, read_follow_up).instances == (B,)
 
 
 JSON = st.recursive(

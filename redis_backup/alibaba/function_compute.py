@@ -56,7 +56,7 @@ class Reply:
     date: str = ""
 
 
-def start(
+def invoke_async(
     name: FunctionName,
     endpoint: str,
     credentials: Credentials,
@@ -67,8 +67,8 @@ def start(
     deadline: Deadline,
 ) -> bool:
     """Invoke asynchronously, `delay` seconds from now. False: that task ID has been used before. Raise ApiError."""
-    kind = "x-fc-stateful-async-invocation-id" if name.service else "x-fc-async-task-id"
-    headers = {"x-fc-invocation-type": "Async", kind: task_id}
+    id_header = "x-fc-stateful-async-invocation-id" if name.service else "x-fc-async-task-id"
+    headers = {"x-fc-invocation-type": "Async", id_header: task_id}
     if delay:
         headers["x-fc-async-delay"] = str(delay)
     try:
@@ -93,10 +93,10 @@ def invoke(
     read_timeout: float,
 ) -> Reply:
     """Invoke once and take the answer. Raise ApiError where there is none."""
-    filled = endpoint.format(account=name.account_id, region=name.region)
+    host = endpoint.format(account=name.account_id, region=name.region)
     send = _send_2_0 if name.service else _send_3_0
     return sdk.call(
-        lambda options: send(name, filled, credentials, payload, dict(headers), options),
+        lambda options: send(name, host, credentials, payload, dict(headers), options),
         deadline,
         action="fc:InvokeFunction",
         resource=name.resource,

@@ -24,7 +24,7 @@ T = TypeVar("T")
 BATCH = 30  # IDs that DescribeInstances takes in one call
 _VERSION = "2015-01-01"
 _MARGIN = timedelta(minutes=2)  # windows are in minutes, and clocks differ
-_SETS, _INSTANCES, _CLUSTERS = 300, 50, 100  # entries that fit on a page
+_SETS_PER_PAGE, _INSTANCES_PER_PAGE, _CLUSTERS_PER_PAGE = 300, 50, 100  # entries that fit on a page
 
 
 class RKVStore:
@@ -69,7 +69,7 @@ class RKVStore:
     def backup_sets(self, instance_id: str, since: datetime) -> list[Job]:
         """What began since then and has ended."""
         query = {"InstanceId": instance_id, **self._window(since)}
-        listed, total = self._list("DescribeBackups", query, _SETS, "Backups", "Backup")
+        listed, total = self._list("DescribeBackups", query, _SETS_PER_PAGE, "Backups", "Backup")
         if len(listed) < total:  # what is missing could be the one that counts
             raise sdk.unreadable("DescribeBackups")
         return [parsing.backup_set(entry) for entry in listed]
@@ -78,7 +78,7 @@ class RKVStore:
         """A cloud-native cluster's backups that began since then, running and ended."""
         query = {"RegionId": self._region, "InstanceId": instance_id, **self._window(since)}
         query |= {"NoShardBackup": "true"}  # leaves out each shard's download URLs
-        listed, _ = self._list("DescribeClusterBackupList", query, _CLUSTERS, "ClusterBackups", method="GET")
+        listed, _ = self._list("DescribeClusterBackupList", query, _CLUSTERS_PER_PAGE, "ClusterBackups", method="GET")
         try:
             return [parsing.cluster_backup(entry) for entry in listed]
         except Unreadable:
@@ -121,7 +121,7 @@ class RKVStore:
 
     def _instances(self, query: Mapping[str, object]) -> tuple[list[Mapping[str, Any]], int]:
         query = {"RegionId": self._region, **query}
-        return self._list("DescribeInstances", query, _INSTANCES, "Instances", "KVStoreInstance")
+        return self._list("DescribeInstances", query, _INSTANCES_PER_PAGE, "Instances", "KVStoreInstance")
 
     def _window(self, since: datetime) -> dict[str, object]:
         now = utc_now(self._clock)
@@ -140,17 +140,17 @@ class RKVStore:
             return parsing.entries(body, *path), parsing.number(body.get("TotalCount"))
 
         found: list[Mapping[str, Any]] = []
-        before: list[Mapping[str, Any]] = []
+        previous: list[Mapping[str, Any]] = []
         number = 1
         while True:
             page = {**query, "PageNumber": number, "PageSize": size}
             listed, total = self._call(operation, page, read, method=method)
-            if listed == before:  # none are left, or it knows no pages
+            if listed == previous:  # none are left, or it knows no pages
                 return found, max(total or 0, len(found))
             found += listed
             if not listed or (len(found) >= total if total is not None else len(listed) < size):
                 return found, max(total or 0, len(found))
-            before, number = listed, number + 1
+            previous, number = listed, number + 1
 
     def _call(
         self, operation: str, query: Mapping[str, object], read: Callable[[Any], T], *, method: str = "POST"

@@ -12,7 +12,7 @@ from functools import partial
 from redis_backup.alibaba import function_compute
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.alibaba.function_compute import MAX_DELAY, FunctionName
-from redis_backup.alibaba.patience import call_patiently, side_by_side
+from redis_backup.alibaba.retries import call_with_retries, run_in_parallel
 from redis_backup.backoff import Deadline
 from redis_backup.context import Context
 from redis_backup.followups.payload import FollowUp
@@ -21,7 +21,7 @@ from redis_backup.settings import Settings
 from redis_backup.states import Problem, out_of_time
 
 
-class SentAs(str, Enum):
+class SendStatus(str, Enum):
     """What became of a follow-up. `REPEAT`: its very instances will be looked at then, by one that was sent before."""
 
     NEW = "new"
@@ -30,11 +30,11 @@ class SentAs(str, Enum):
 
 
 @dataclass(frozen=True)
-class Sent:
+class SendResult:
     """A follow-up that was sent, or why it could not be."""
 
     follow_up: FollowUp
-    sent_as: SentAs
+    status: SendStatus
     problem: Problem | None = None
 
 
@@ -45,37 +45,40 @@ class Sender:
         self._context, self._settings, self._clock = context, settings, clock
         self._deadline = Deadline(clock, context.stop_sending_at)
 
-    def send(self, follow_ups: Sequence[FollowUp]) -> list[Sent]:
+    def send(self, follow_ups: Sequence[FollowUp]) -> list[SendResult]:
         """Send all, side by side."""
         steps = [partial(self._send, follow_up) for follow_up in follow_ups]
-        sent = side_by_side(steps, self._settings.concurrency, self._deadline)
+        sent = run_in_parallel(steps, self._settings.concurrency, self._deadline)
         late = out_of_time()
-        return [each or Sent(follow_up, SentAs.FAILED, late) for follow_up, each in zip(follow_ups, sent, strict=True)]
+        return [
+            each or SendResult(follow_up, SendStatus.FAILED, late)
+            for follow_up, each in zip(follow_ups, sent, strict=True)
+        ]
 
-    def _send(self, follow_up: FollowUp) -> Sent:
+    def _send(self, follow_up: FollowUp) -> SendResult:
         name = FunctionName.from_context(self._context)
         try:
             is_new = self._start(follow_up, name)
         except ApiError as error:
             if not (name.service and error.problem.code == "ServiceNotFound"):
-                return Sent(follow_up, SentAs.FAILED, error.problem)
+                return SendResult(follow_up, SendStatus.FAILED, error.problem)
             try:  # FC 3.0, whose context names a service all the same
                 is_new = self._start(follow_up, replace(name, service=""))
             except ApiError as second:
-                return Sent(follow_up, SentAs.FAILED, second.problem)
-        return Sent(follow_up, SentAs.NEW if is_new else SentAs.REPEAT)
+                return SendResult(follow_up, SendStatus.FAILED, second.problem)
+        return SendResult(follow_up, SendStatus.NEW if is_new else SendStatus.REPEAT)
 
     def _start(self, follow_up: FollowUp, name: FunctionName) -> bool:
         def start() -> bool:
-            left = follow_up.due - utc_now(self._clock)
-            return function_compute.start(
+            remaining = follow_up.due - utc_now(self._clock)
+            return function_compute.invoke_async(
                 name,
                 self._settings.fc_endpoint,
                 self._context.credentials,
                 follow_up.payload,
                 task_id=follow_up.task_id,
-                delay=min(MAX_DELAY, max(0, math.ceil(left / timedelta(seconds=1)))),
+                delay=min(MAX_DELAY, max(0, math.ceil(remaining / timedelta(seconds=1)))),
                 deadline=self._deadline,
             )
 
-        return call_patiently(start, self._clock, self._deadline)
+        return call_with_retries(start, self._clock, self._deadline)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from redis_backup.alibaba.parsing import Instance, Job, JobStatus
-from redis_backup.reconcile.grouping import NEVER, group_jobs, is_shard, match
-from redis_backup.reconcile.known import VANISHED, Attempt, KnownJobs
+from redis_backup.reconcile.grouping import MIN_TIME, group_jobs, is_shard, match_attempts
+from redis_backup.reconcile.known import VANISHED_AFTER, Attempt, KnownJobs
 
 # A job that is known by its ID is the request's own even where R-KVStore's clock is that much behind the trigger's.
 CLOCK_SKEW = timedelta(seconds=5)
@@ -52,28 +52,32 @@ class Backup:
 
 
 def resolve(
-    jobs: Iterable[Job], known: KnownJobs, instance: Instance, since: datetime, earliest: datetime, now: datetime
+    jobs: Iterable[Job], known: KnownJobs, instance: Instance, since: datetime, earliest_start: datetime, now: datetime
 ) -> tuple[tuple[Backup, ...], KnownJobs]:
     """All backups that are listed or known, the earliest first, and what is known from now on.
 
-    `since`: failed backups that began before are not the request's; `earliest`: what began before does not satisfy it.
+    `since`: failed backups that began before are not the request's; `earliest_start`: what began before does not satisfy it.
     Both are by R-KVStore's clock; `now` is by this invocation's, which differs by seconds where only minutes count.
     """
-    groups = group_jobs(jobs, instance, known)
-    owners = match(groups, known, instance, since)
+    jobs_of_backups = group_jobs(jobs, instance, known)
+    owners = match_attempts(jobs_of_backups, known, instance, since)
     attempts: list[Attempt] = []
     backups: list[Backup] = []
     for attempt in known.attempts:
-        own = [group for group, owner in zip(groups, owners, strict=True) if owner is attempt]
-        found, after = _known_backups(attempt, own, instance, now)
-        if after and not any(backup.is_own and not backup.began_since(earliest) for backup in found):
-            attempts.append(after)  # others are of another request, and named by mistake
+        own_groups = [
+            backup_jobs for backup_jobs, owner in zip(jobs_of_backups, owners, strict=True) if owner is attempt
+        ]
+        found, updated = _known_backups(attempt, own_groups, instance, now)
+        if updated and not any(backup.is_own and not backup.began_since(earliest_start) for backup in found):
+            attempts.append(updated)  # others are of another request, and named by mistake
         backups += found
-    for group in [group for group, owner in zip(groups, owners, strict=True) if owner is None]:
-        backup = _backup(group, instance, now)
+    for backup_jobs in [
+        backup_jobs for backup_jobs, owner in zip(jobs_of_backups, owners, strict=True) if owner is None
+    ]:
+        backup = _backup(backup_jobs, instance, now)
         backups.append(backup)
-        counts = (backup.is_under_way and backup.began_since(earliest)) or is_failed_attempt(backup, since)
-        if counts and (backup.job_ids or backup.cluster_backup_id):
+        is_relevant = (backup.is_under_way and backup.began_since(earliest_start)) or is_failed_attempt(backup, since)
+        if is_relevant and (backup.job_ids or backup.cluster_backup_id):
             ended = None if backup.is_under_way else backup.status
             # Where each shard has an ID of its own, the next look may show other shards than this one.
             has_single_id = instance.is_cloud_native or instance.has_job_per_shard is False
@@ -82,7 +86,7 @@ def resolve(
             ids = (backup.job_ids, backup.cluster_backup_id)
             attempts.append(Attempt(*ids, began, is_adopted=True, ended=ended, partial_since=partial_since))
     attempts.sort(key=lambda attempt: attempt.ended is None)  # what runs is the last
-    backups.sort(key=lambda backup: backup.started_at or NEVER)
+    backups.sort(key=lambda backup: backup.started_at or MIN_TIME)
     return tuple(backups), replace(known, attempts=tuple(attempts))
 
 
@@ -93,23 +97,23 @@ def is_failed_attempt(backup: Backup, since: datetime) -> bool:
 
 
 def _known_backups(
-    attempt: Attempt, groups: Sequence[Sequence[Job]], instance: Instance, now: datetime
+    attempt: Attempt, jobs_of_backups: Sequence[Sequence[Job]], instance: Instance, now: datetime
 ) -> tuple[list[Backup], Attempt | None]:
     """What is listed of a known attempt, or what is known of it where nothing is."""
-    listed = {job.job_id for group in groups for job in group}
-    is_whole = bool(groups) and (instance.is_cloud_native or set(attempt.job_ids) <= listed)
+    listed = {job.job_id for backup_jobs in jobs_of_backups for job in backup_jobs}
+    is_whole = bool(jobs_of_backups) and (instance.is_cloud_native or set(attempt.job_ids) <= listed)
     is_missing = attempt.ended is None and not is_whole
     attempt = replace(attempt, missing_since=(attempt.missing_since or now) if is_missing else None)
     has_vanished = attempt.has_vanished(now)
     if has_vanished:
         attempt = replace(attempt, ended=JobStatus.FAILED, missing_since=None)
-    if not groups:
-        return _unlisted(attempt, has_vanished), attempt
-    is_partial = attempt.ended is None and not is_missing and _is_partial(groups[-1], instance, attempt)
+    if not jobs_of_backups:
+        return _without_entry(attempt, has_vanished), attempt
+    is_partial = attempt.ended is None and not is_missing and _is_partial(jobs_of_backups[-1], instance, attempt)
     attempt = replace(attempt, partial_since=(attempt.partial_since or now) if is_partial else None)
-    backups = [_backup(group, instance, now, attempt) for group in groups]
+    backups = [_backup(backup_jobs, instance, now, attempt) for backup_jobs in jobs_of_backups]
     last = backups[-1]
-    if is_missing and len(groups) == 1:  # one of its shards is nowhere
+    if is_missing and len(jobs_of_backups) == 1:  # one of its shards is nowhere
         status, job_ids = JobStatus.FAILED if has_vanished else last.status, (*attempt.job_ids, *last.job_ids)
         last = replace(last, status=status, is_complete=has_vanished, has_vanished=has_vanished)
         last = replace(last, job_ids=tuple(dict.fromkeys(job_ids)))
@@ -122,7 +126,7 @@ def _known_backups(
     return backups, replace(attempt, partial_since=None) if ended else attempt
 
 
-def _unlisted(attempt: Attempt, has_vanished: bool) -> list[Backup]:
+def _without_entry(attempt: Attempt, has_vanished: bool) -> list[Backup]:
     """What is known of an attempt that ended and is in no list (any more)."""
     if attempt.ended is None:
         return []
@@ -139,50 +143,50 @@ def _unlisted(attempt: Attempt, has_vanished: bool) -> list[Backup]:
     ]
 
 
-def _backup(group: Sequence[Job], instance: Instance, now: datetime, attempt: Attempt | None = None) -> Backup:
+def _backup(backup_jobs: Sequence[Job], instance: Instance, now: datetime, attempt: Attempt | None = None) -> Backup:
     """One backup's jobs as one."""
-    statuses = {job.status for job in group}
+    statuses = {job.status for job in backup_jobs}
     order = (JobStatus.RUNNING, JobStatus.FAILED, JobStatus.SUCCEEDED)
     status = next(each for each in order if each in statuses)
-    starts = [job.start for job in group if job.start]
-    ended_at = None if status is JobStatus.RUNNING else max((job.end or NEVER for job in group), default=None)
-    ended_at = None if ended_at == NEVER else ended_at
-    is_complete = _is_complete(group, instance, now, ended_at, attempt)
+    starts = [job.start for job in backup_jobs if job.start]
+    ended_at = None if status is JobStatus.RUNNING else max((job.end or MIN_TIME for job in backup_jobs), default=None)
+    ended_at = None if ended_at == MIN_TIME else ended_at
+    is_complete = _is_complete(backup_jobs, instance, now, ended_at, attempt)
     if is_complete is None:  # a shard has been nowhere for too long
         status, is_complete = JobStatus.FAILED, True
-    ids = dict.fromkeys(job.job_id for job in group if job.job_id)
+    ids = dict.fromkeys(job.job_id for job in backup_jobs if job.job_id)
     known_ids = attempt.job_ids if attempt else ()
-    sizes = [job.size for job in group if job.size is not None]
-    progress = [job.progress for job in group if job.progress is not None]
+    sizes = [job.size for job in backup_jobs if job.size is not None]
+    progress = [job.progress for job in backup_jobs if job.progress is not None]
     return Backup(
         status,
         tuple(dict.fromkeys((*(job_id for job_id in known_ids if job_id in ids or not ids), *ids))),
-        next((job.cluster_backup_id for job in group if job.cluster_backup_id), ""),
+        next((job.cluster_backup_id for job in backup_jobs if job.cluster_backup_id), ""),
         min(starts, default=None),
         ended_at,
         is_complete,
         is_own=attempt is not None and not attempt.is_adopted,
-        is_manual=all(job.is_manual for job in group),
+        is_manual=all(job.is_manual for job in backup_jobs),
         progress=min(progress, default=None),
         size=sum(sizes) if sizes else None,
     )
 
 
 def _is_complete(
-    group: Sequence[Job], instance: Instance, now: datetime, ended_at: datetime | None, attempt: Attempt | None
+    backup_jobs: Sequence[Job], instance: Instance, now: datetime, ended_at: datetime | None, attempt: Attempt | None
 ) -> bool | None:
     """Whether all of a backup's jobs are listed; None where one has been nowhere for too long."""
-    if ended_at is None or not _is_partial(group, instance, attempt):
+    if ended_at is None or not _is_partial(backup_jobs, instance, attempt):
         return True
     if attempt and attempt.ended:
         return None if attempt.ended is JobStatus.FAILED else True
     has_job_per_shard = _has_job_per_shard(instance, attempt)
     if attempt is None:  # of which nothing is known but its end
-        waited, most = now - ended_at, VANISHED
+        waited, limit = now - ended_at, VANISHED_AFTER
     else:
         waited = now - (attempt.partial_since or now)
-        most = VANISHED if has_job_per_shard else MORE_SHARDS_MAY_COME
-    if waited < most:
+        limit = VANISHED_AFTER if has_job_per_shard else MORE_SHARDS_MAY_COME
+    if waited < limit:
         return False
     return None if has_job_per_shard else True  # a job was lost; or the list of a single ID has no entry for each shard
 
@@ -192,13 +196,13 @@ def _has_job_per_shard(instance: Instance, attempt: Attempt | None) -> bool:
     return bool(instance.has_job_per_shard) and not (attempt and attempt.answered_ids)
 
 
-def _is_partial(group: Sequence[Job], instance: Instance, attempt: Attempt | None) -> bool:
+def _is_partial(backup_jobs: Sequence[Job], instance: Instance, attempt: Attempt | None) -> bool:
     """Whether some of a backup's shards are in no list, though none of them is listed as running.
 
     CreateBackup's own answer names all jobs. Where it is not known, a cluster's number of shards tells.
     """
-    ids, nodes = {job.job_id for job in group}, {job.node for job in group}
-    if instance.is_cloud_native or any(job.status is JobStatus.RUNNING for job in group):
+    ids, nodes = {job.job_id for job in backup_jobs}, {job.node for job in backup_jobs}
+    if instance.is_cloud_native or any(job.status is JobStatus.RUNNING for job in backup_jobs):
         return False
     if attempt and 1 < attempt.answered_ids <= len(ids):
         return False
@@ -207,4 +211,4 @@ def _is_partial(group: Sequence[Job], instance: Instance, attempt: Attempt | Non
     if instance.has_job_per_shard is None and not (attempt and attempt.answered_ids):
         return len(ids) < instance.shards and len(nodes) < instance.shards
     # A single ID: where a list has an entry for each shard, others may be still to come.
-    return instance.is_cluster and len(nodes) < instance.shards and any(is_shard(job) for job in group)
+    return instance.is_cluster and len(nodes) < instance.shards and any(is_shard(job) for job in backup_jobs)

@@ -1,6 +1,6 @@
 """What is to be done about one instance: a pure function, read as its rules. The first that matches wins.
 
-A *request* asks that the instance has a backup that began at `earliest` or later. Its event can be *delivered* several
+A *request* asks that the instance has a backup that began at `earliest_start` or later. Its event can be *delivered* several
 times, and each delivery may have started a backup. An *attempt* is a backup that was started for the request; what
 others started counts as one that satisfies, or is in the way, or does not matter.
 """
@@ -79,7 +79,7 @@ def decide(
     known: KnownJobs,
     *,
     since: datetime,
-    earliest: datetime,
+    earliest_start: datetime,
     max_attempts: int,
     clear_moment: datetime | None,
     may_start: MayStart,
@@ -87,12 +87,12 @@ def decide(
 ) -> Decision:
     """Given all backups of an instance, the earliest first, and what the request knows of its own, decide.
 
-    `since`: when the event happened; `earliest`: since less the accepted age. Both are by R-KVStore's clock, as the
+    `since`: when the event happened; `earliest_start`: since less the accepted age. Both are by R-KVStore's clock, as the
     backups are, and inclusive. `clear_moment`: when it was last certain that no attempt was hidden, None for never; it
     and `now` are by this invocation's clock.
     """
     failed = tuple(backup for backup in backups if is_failed_attempt(backup, since))
-    accepted = [backup for backup in backups if backup.began_since(earliest)]
+    accepted = [backup for backup in backups if backup.began_since(earliest_start)]
     good = [backup for backup in accepted if backup.status is JobStatus.SUCCEEDED and backup.is_complete]
     under_way = [backup for backup in accepted if backup.is_under_way]
     too_early = [each for each in backups if each.status is JobStatus.RUNNING and each not in under_way]

@@ -20,7 +20,7 @@ from redis_backup import timestamps
 from redis_backup.alibaba.parsing import JobStatus
 from redis_backup.states import State
 
-VANISHED = timedelta(minutes=10)  # a job that is nowhere for so long has failed
+VANISHED_AFTER = timedelta(minutes=10)  # a job that is nowhere for so long has failed
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Attempt:
 
     def has_vanished(self, now: datetime) -> bool:
         """Whether one of its jobs has been nowhere for too long."""
-        return self.ended is None and self.missing_since is not None and now - self.missing_since >= VANISHED
+        return self.ended is None and self.missing_since is not None and now - self.missing_since >= VANISHED_AFTER
 
 
 @dataclass(frozen=True)
@@ -81,18 +81,18 @@ class KnownJobs:
 
     def encode(self) -> list[str]:
         """The texts that `decode` reads."""
-        texts = []
+        marks = []
         for number, attempt in enumerate(self.attempts, 1):
-            texts += [f"attempt:{number}"] if number > 1 else []
-            texts += [*attempt.job_ids, *_marks(attempt, _OF_ATTEMPT)]
+            marks += [f"attempt:{number}"] if number > 1 else []
+            marks += [*attempt.job_ids, *_encode_marks(attempt, _ATTEMPT_MARKS)]
         is_derived = self.recorded == ((State.RUNNING, "") if self.current else None)
-        return texts + _marks(replace(self, recorded=None) if is_derived else self, _OF_ALL)
+        return marks + _encode_marks(replace(self, recorded=None) if is_derived else self, _INSTANCE_MARKS)
 
     @classmethod
-    def decode(cls, texts: Iterable[str]) -> KnownJobs:
+    def decode(cls, marks: Iterable[str]) -> KnownJobs:
         """Read what `encode` wrote, or job IDs alone, as a person writes them. What cannot be read is left out."""
         known, attempts = cls(), [Attempt()]
-        for text in texts:
+        for text in marks:
             name, colon, value = text.partition(":")
             if not colon:
                 ids = (*attempts[-1].job_ids, text)
@@ -101,9 +101,9 @@ class KnownJobs:
                 attempts.append(Attempt())
             else:
                 with suppress(ValueError, OverflowError, OSError):
-                    if mark := _OF_ATTEMPT.get(name):
+                    if mark := _ATTEMPT_MARKS.get(name):
                         attempts[-1] = replace(attempts[-1], **{mark.field: mark.read(value)})
-                    elif mark := _OF_ALL.get(name):
+                    elif mark := _INSTANCE_MARKS.get(name):
                         known = replace(known, **{mark.field: mark.read(value)})
         return replace(known, attempts=tuple(each for each in attempts if each != Attempt()))
 
@@ -117,21 +117,21 @@ class _Mark:
     read: Callable[[str], Any]
 
 
-def _epoch(moment: datetime) -> str:
+def _render_epoch(moment: datetime) -> str:
     return f"{moment.timestamp():.3f}"
 
 
-def _moment(text: str) -> datetime:
+def _parse_epoch(text: str) -> datetime:
     return timestamps.from_epoch(float(text))
 
 
-def mark_of(text: str) -> str:
+def clean_mark(text: str) -> str:
     """A text as it travels: of the characters that a request's `jobs` takes, 50 at most."""
     return re.sub(r"[^A-Za-z0-9_.-]", "", text)[:50]
 
 
 def _write_recorded(recorded: tuple[State, str]) -> str:
-    return f"{recorded[0].value}:{mark_of(recorded[1])}"
+    return f"{recorded[0].value}:{clean_mark(recorded[1])}"
 
 
 def _read_recorded(text: str) -> tuple[State, str]:
@@ -140,31 +140,31 @@ def _read_recorded(text: str) -> tuple[State, str]:
 
 
 def _write_unchanged(task: UnchangedTask) -> str:
-    return f"{mark_of(task.fingerprint)}:{_epoch(task.since)}"
+    return f"{clean_mark(task.fingerprint)}:{_render_epoch(task.since)}"
 
 
 def _read_unchanged(text: str) -> UnchangedTask:
     fingerprint, _, since = text.rpartition(":")
-    return UnchangedTask(fingerprint, _moment(since))
+    return UnchangedTask(fingerprint, _parse_epoch(since))
 
 
-_OF_ATTEMPT = {
+_ATTEMPT_MARKS = {
     "cluster": _Mark("cluster_backup_id", str, str),
-    "started": _Mark("started_at", _epoch, _moment),
+    "started": _Mark("started_at", _render_epoch, _parse_epoch),
     "shards": _Mark("answered_ids", str, int),
     "by": _Mark("is_adopted", lambda _: "other", bool),
     "ended": _Mark("ended", lambda ended: str(ended.value), JobStatus),
-    "missing": _Mark("missing_since", _epoch, _moment),
-    "partial": _Mark("partial_since", _epoch, _moment),
+    "missing": _Mark("missing_since", _render_epoch, _parse_epoch),
+    "partial": _Mark("partial_since", _render_epoch, _parse_epoch),
 }
-_OF_ALL = {
-    "unanswered": _Mark("unanswered_at", _epoch, _moment),
+_INSTANCE_MARKS = {
+    "unanswered": _Mark("unanswered_at", _render_epoch, _parse_epoch),
     "starved": _Mark("is_starved", lambda _: "1", bool),
     "still": _Mark("unchanged", _write_unchanged, _read_unchanged),
     "recorded": _Mark("recorded", _write_recorded, _read_recorded),
 }
 
 
-def _marks(value: Attempt | KnownJobs, marks: Mapping[str, _Mark]) -> list[str]:
+def _encode_marks(value: Attempt | KnownJobs, marks: Mapping[str, _Mark]) -> list[str]:
     fields = ((name, mark, getattr(value, mark.field)) for name, mark in marks.items())
     return [f"{name}:{mark.write(field)}" for name, mark, field in fields if field]

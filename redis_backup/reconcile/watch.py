@@ -24,16 +24,16 @@ from datetime import datetime, timedelta
 
 from redis_backup.request.request import Request
 
-PROMPT = timedelta(seconds=12)  # after the event: how late a prompt invocation may begin
+PROMPT_WITHIN = timedelta(seconds=12)  # after the event: how late a prompt invocation may begin
 SEND_WITHIN = timedelta(seconds=12)  # after a clear moment: how late CreateBackup may be sent
 LOOK_EVERY = timedelta(seconds=8)
 LOOK_WITHIN = timedelta(seconds=12)  # a longer gap begins a watch anew; from the shortest backup
 SHORTEST_BACKUP = timedelta(seconds=15)  # so that two of one instance begin further apart
-WATCH = timedelta(seconds=63)  # from the lists' lag, 60 s; 62 are needed, and a call takes its time to arrive
-ROOM = 71.0  # seconds that a watch needs, with its last look and CreateBackup
-LEAST_TIMEOUT = 120.0  # seconds; a function with less has no room for a watch
-AFTER_UNKNOWN = timedelta(seconds=75)  # what such a function waits after a CreateBackup of unknown outcome
-STARVED = timedelta(minutes=15)  # after the first invocation: how long an instance may go without a watch
+WATCH_LENGTH = timedelta(seconds=63)  # from the lists' lag, 60 s; 62 are needed, and a call takes its time to arrive
+TIME_FOR_WATCH = 71.0  # seconds that a watch needs, with its last look and CreateBackup
+MIN_TIMEOUT = 120.0  # seconds; a function with less has no room for a watch
+WAIT_AFTER_UNKNOWN = timedelta(seconds=75)  # what such a function waits after a CreateBackup of unknown outcome
+STARVED_AFTER = timedelta(minutes=15)  # after the first invocation: how long an instance may go without a watch
 
 
 def window_end(request: Request) -> datetime:
@@ -43,40 +43,40 @@ def window_end(request: Request) -> datetime:
 
 def is_prompt(request: Request, began: datetime) -> bool:
     """Whether an invocation that began then is prompt: soon after the event, or a shard soon after it was sent."""
-    sent = request.follow.sent_at if request.follow else request.since
-    return sent is not None and began - sent <= PROMPT
+    sent = request.follow_up.sent_at if request.follow_up else request.since
+    return sent is not None and began - sent <= PROMPT_WITHIN
 
 
 @dataclass
 class Watch:
     """The looks at one instance in this invocation that have shown nothing that satisfies."""
 
-    begun: datetime | None = None
-    last: datetime | None = None
+    first_look: datetime | None = None
+    last_look: datetime | None = None
 
-    def look(self, moment: datetime) -> None:
+    def note_look(self, moment: datetime) -> None:
         """A look whose first call was sent at that moment has shown nothing that satisfies."""
-        if self.begun is None or self.last is None or moment - self.last > LOOK_WITHIN:
-            self.begun = moment
-        self.last = moment
+        if self.first_look is None or self.last_look is None or moment - self.last_look > LOOK_WITHIN:
+            self.first_look = moment
+        self.last_look = moment
 
     def end(self, request: Request) -> datetime | None:
         """When it will be whole at the earliest; None where it has not begun."""
-        return max(self.begun + WATCH, window_end(request)) if self.begun else None
+        return max(self.first_look + WATCH_LENGTH, window_end(request)) if self.first_look else None
 
-    def is_whole(self, request: Request) -> bool:
+    def is_complete(self, request: Request) -> bool:
         """Whether its last look was a clear moment."""
         end = self.end(request)
-        return end is not None and self.last is not None and self.last >= end
+        return end is not None and self.last_look is not None and self.last_look >= end
 
     def next_look(self, request: Request) -> datetime:
         """When to look next: in 8 s, or at its end where that is sooner."""
         end = self.end(request)
-        if end is None or self.last is None:
+        if end is None or self.last_look is None:
             raise ValueError("the watch has not begun")
-        soon = self.last + LOOK_EVERY
-        return min(soon, end) if end > self.last else soon
+        next_look = self.last_look + LOOK_EVERY
+        return min(next_look, end) if end > self.last_look else next_look
 
     def reset(self) -> None:
         """Nothing is clear any more."""
-        self.begun = self.last = None
+        self.first_look = self.last_look = None

@@ -13,10 +13,10 @@ from redis_backup.alibaba.parsing import Instance
 from redis_backup.reconcile.known import KnownJobs
 from redis_backup.reconcile.watch import Watch
 from redis_backup.request.instances import InstanceRef
-from redis_backup.request.request import Finished, Request
+from redis_backup.request.request import Request, Totals
 from redis_backup.states import OUT_OF_TIME, ErrorKind, Outcome, Problem, State
 
-_FAILED_IDS = 100  # keys of failed instances that travel
+_MAX_FAILED_IDS = 100  # keys of failed instances that travel
 WATCHING = "Watching"  # the code of a watch that goes on
 
 
@@ -63,11 +63,11 @@ class Next(Enum):
 
 
 @dataclass(eq=False)
-class Work:
+class WorkItem:
     """One instance of a request.
 
     `facts`: what DescribeInstances said of it, and when; `is_undescribed`: the instance itself may not be asked that;
-    `is_first`: no earlier invocation has worked on it; `has_sent`: whether this invocation has sent a CreateBackup
+    `is_first_invocation`: no earlier invocation has worked on it; `has_sent_create`: whether this invocation has sent a CreateBackup
     that was not answered as throttled; `recorded`, `recorded_ids`: the state, error code and job IDs on record;
     `failed_ids`, `failed`: the job IDs of failed attempts that are, and how many attempts those were.
     """
@@ -79,8 +79,8 @@ class Work:
     facts_at: datetime | None = None
     is_undescribed: bool = False
     watch: Watch = field(default_factory=Watch)
-    is_first: bool = True
-    has_sent: bool = False
+    is_first_invocation: bool = True
+    has_sent_create: bool = False
     next: Next = Next.NOTHING
     outcome: Outcome = field(default_factory=lambda: Outcome(State.PENDING))
     recorded: tuple[State, str] | None = None
@@ -89,20 +89,20 @@ class Work:
     failed: int = 0
 
     @classmethod
-    def from_request(cls, request: Request, instance: InstanceRef) -> Work:
+    def from_request(cls, request: Request, instance: InstanceRef) -> WorkItem:
         """Begin with what the request's `jobs` say."""
         known = KnownJobs.decode(request.jobs.get(instance.key, ()))
-        work = cls(request, instance, replace(known, recorded=None))
-        if request.follow and not request.is_shard:  # an earlier invocation has recorded it
-            work.recorded = known.last_recorded()
-            work.is_first = work.recorded is None
-            work.recorded_ids = frozenset(job_id for attempt in known.attempts for job_id in attempt.job_ids)
+        item = cls(request, instance, replace(known, recorded=None))
+        if request.follow_up and not request.is_shard:  # an earlier invocation has recorded it
+            item.recorded = known.last_recorded()
+            item.is_first_invocation = item.recorded is None
+            item.recorded_ids = frozenset(job_id for attempt in known.attempts for job_id in attempt.job_ids)
             failed = [attempt for attempt in known.attempts if attempt.ended is not None]
-            work.failed, work.failed_ids = len(failed), work.recorded_ids if failed else frozenset()
+            item.failed, item.failed_ids = len(failed), item.recorded_ids if failed else frozenset()
         if current := known.current:
             ids, attempts = current.job_ids, len(known.attempts)
-            work.outcome = Outcome(State.RUNNING, ids, current.is_adopted, attempts)
-        return work
+            item.outcome = Outcome(State.RUNNING, ids, current.is_adopted, attempts)
+        return item
 
     @property
     def is_open(self) -> bool:
@@ -110,7 +110,7 @@ class Work:
         return not self.outcome.state.is_final
 
     @property
-    def wants_watch(self) -> bool:
+    def needs_watch(self) -> bool:
         """Whether it is left for want of a watch, or of a look."""
         error = self.outcome.error
         if self.outcome.state is not State.PENDING or error is None:
@@ -123,34 +123,34 @@ Steps = Generator[Call | Pause, Answer, T]  # of one visit: it waits for what it
 
 
 @dataclass(frozen=True)
-class Unfollowed:
+class NotFollowed:
     """Why nothing will follow a request up.
 
-    `leaves`: the states in which an instance needs somebody to send the request again. (With follow-ups turned off
+    `open_states`: the states in which an instance needs somebody to send the request again. (With follow-ups turned off
     what runs is left alone; where they cannot be sent, nobody would see its end.)
     """
 
     why: str
-    leaves: tuple[State, ...] = (State.PENDING, State.RUNNING)
+    open_states: tuple[State, ...] = (State.PENDING, State.RUNNING)
 
 
-def totals(request: Request, works: Iterable[Work]) -> Finished:
+def totals(request: Request, items: Iterable[WorkItem]) -> Totals:
     """Sum up what is final of a request so far: before this invocation, and in it."""
-    final = [work for work in works if not work.is_open]
-    before = request.finished
-    failed = [work.instance.key for work in final if work.outcome.state is State.FAILED]
-    starts = [start for start in (before.first_started, *(work.outcome.started_at for work in final)) if start]
-    return Finished(
-        succeeded=before.succeeded + sum(work.outcome.state is State.SUCCEEDED for work in final),
-        failed=before.failed + len(failed),
-        attempts=before.attempts + sum(work.outcome.attempts for work in final),
+    final = [item for item in items if not item.is_open]
+    earlier = request.earlier_totals
+    failed = [item.instance.key for item in final if item.outcome.state is State.FAILED]
+    starts = [start for start in (earlier.first_started, *(item.outcome.started_at for item in final)) if start]
+    return Totals(
+        succeeded=earlier.succeeded + sum(item.outcome.state is State.SUCCEEDED for item in final),
+        failed=earlier.failed + len(failed),
+        attempts=earlier.attempts + sum(item.outcome.attempts for item in final),
         first_started=min(starts, default=None),
-        failed_ids=(*before.failed_ids, *failed)[:_FAILED_IDS],
-        unlisted=before.unlisted,
+        failed_ids=(*earlier.failed_ids, *failed)[:_MAX_FAILED_IDS],
+        unlisted=earlier.unlisted,
     )
 
 
-def incomplete(request: Request, unlisted: int) -> Problem:
+def incomplete_listing(request: Request, unlisted: int) -> Problem:
     """What is said where instances that have the tags were not listed."""
     return Problem(
         "IncompleteListing",

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis_backup.errors import BackupFailed, BackupPending, InvalidRequest, fitting
-from redis_backup.reporting.records import UNSELECTED
+from redis_backup.errors import BackupFailed, BackupPending, InvalidRequest, truncate
+from redis_backup.reporting.records import LOOKUP_FAILED
 from redis_backup.request.events import Event, TriggerKind
 from redis_backup.states import ErrorKind, Problem
 
@@ -17,13 +17,13 @@ _RAISING = (TriggerKind.TIMER, TriggerKind.EVENTBRIDGE, TriggerKind.FOLLOW)
 
 
 @dataclass(frozen=True)
-class End:
+class Ending:
     """What an invocation leaves: whether something failed of what is over now, with what earlier ones told of it; and
     why what is still to be followed up will not be (None where it will, or nothing is)."""
 
     has_failed: bool = False
     failed_before: str = ""
-    unfollowed: str | None = None
+    not_followed: str | None = None
 
 
 def trigger_kind(events: Sequence[Event]) -> TriggerKind:
@@ -32,7 +32,7 @@ def trigger_kind(events: Sequence[Event]) -> TriggerKind:
     return TriggerKind.EVENTBRIDGE if TriggerKind.EVENTBRIDGE in kinds else kinds[0]
 
 
-def answer(kind: TriggerKind, report: dict[str, Any], end: End, refused: InvalidRequest | None) -> Any:
+def answer(kind: TriggerKind, report: dict[str, Any], end: Ending, refused: InvalidRequest | None) -> Any:
     """What the handler returns.
 
     Raise InvalidRequest where events of a batch were refused; else BackupFailed or BackupPending for the triggers of
@@ -43,9 +43,9 @@ def answer(kind: TriggerKind, report: dict[str, Any], end: End, refused: Invalid
     if kind is TriggerKind.HTTP:
         return _http_answer(502 if not report["ok"] else 200 if report["done"] else 202, report)
     if kind in _RAISING and end.has_failed:
-        raise BackupFailed(_text(report, end))
-    if kind in _RAISING and end.unfollowed is not None:
-        raise BackupPending(_text(report, end))
+        raise BackupFailed(_exception_text(report, end))
+    if kind in _RAISING and end.not_followed is not None:
+        raise BackupPending(_exception_text(report, end))
     return report
 
 
@@ -76,9 +76,9 @@ def refusal(kind: TriggerKind, error: InvalidRequest) -> Any:
     return _http_answer(error.status, {"error": body})
 
 
-def unselected(kind: TriggerKind, problem: Problem) -> Any:
+def lookup_error(kind: TriggerKind, problem: Problem) -> Any:
     """The answer where the instances that bear the tags could not be looked up."""
-    text = f"nothing was started, since {UNSELECTED}: {problem.message}; {problem.hint or ''}"
+    text = f"nothing was started, since {LOOKUP_FAILED}: {problem.message}; {problem.hint or ''}"
     if kind is TriggerKind.HTTP:
         return _http_answer(502, {"error": {"type": problem.code, "message": text}})
     raise (BackupFailed if problem.kind is ErrorKind.PERMANENT else BackupPending)(text)
@@ -92,7 +92,7 @@ def _http_answer(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
     return {"statusCode": status, "headers": headers, "isBase64Encoded": False, "body": json.dumps(body)}
 
 
-def _text(report: Mapping[str, Any], end: End) -> str:
+def _exception_text(report: Mapping[str, Any], end: Ending) -> str:
     """A one-line summary, and a line with the failed and the pending instances as a JSON list.
 
     (Not a line for each: FC puts the text into the log store, where an object in a line would look like a record.)
@@ -100,17 +100,17 @@ def _text(report: Mapping[str, Any], end: End) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in report["counts"].items())
     summary = f"{counts} of {len(report['instances'])} instances (trigger {report['trigger']['id']})"
     summary += f"; {end.failed_before}" if end.failed_before else ""
-    if end.unfollowed:
-        summary += f"; nothing follows up what is not final: {end.unfollowed}"
-    summary = fitting(summary, _MAX_TEXT // 2)
-    bad = [item for item in report["instances"] if item["state"] in ("failed", "pending")]
-    shown: list[str] = []
+    if end.not_followed:
+        summary += f"; nothing follows up what is not final: {end.not_followed}"
+    summary = truncate(summary, _MAX_TEXT // 2)
+    unfinished = [item for item in report["instances"] if item["state"] in ("failed", "pending")]
+    included: list[str] = []
     room = _MAX_TEXT - len(summary.encode()) - 100
-    for item in sorted(bad, key=lambda item: str(item["state"])):
+    for item in sorted(unfinished, key=lambda item: str(item["state"])):
         text = json.dumps(item, ensure_ascii=False)
         room -= len(text.encode()) + 2
         if room < 0:
-            summary += f"; the first {len(shown)} of {len(bad)}, all are in the log store"
+            summary += f"; the first {len(included)} of {len(unfinished)}, all are in the log store"
             break
-        shown.append(text)
-    return f"{summary}:\n[{', '.join(shown)}]" if shown else summary
+        included.append(text)
+    return f"{summary}:\n[{', '.join(included)}]" if included else summary

@@ -91,11 +91,11 @@ def _classify(value: Any, request_id: str) -> Event:
 
 
 def _timer(value: Mapping[str, Any]) -> Event:
-    name, fired = _text(value.get("triggerName")), _text(value.get("triggerTime"))
+    name, fired = _one_line(value.get("triggerName")), _one_line(value.get("triggerTime"))
     since = _time_or_none(fired)
     return Event(
         TriggerKind.TIMER,
-        _id(f"{name}@{timestamps.render(since) if since else fired}"),
+        _trigger_id(f"{name}@{timestamps.render(since) if since else fired}"),
         "timer payload",
         _json_or_text(value.get("payload")),
         since,
@@ -113,11 +113,11 @@ def _cloud_event(value: Mapping[str, Any]) -> Event:
         data = value.get("data_base64")
     return Event(
         TriggerKind.EVENTBRIDGE,
-        _id(value.get("id")),
+        _trigger_id(value.get("id")),
         "CloudEvent data",
         _json_base64_or_text(data),
         since,
-        subject=_text(value.get("subject")),
+        subject=_one_line(value.get("subject")),
         warning=""
         if since
         else "the CloudEvent has neither an RFC 3339 time nor an aliyunpublishtime; since is now, "
@@ -126,14 +126,14 @@ def _cloud_event(value: Mapping[str, Any]) -> Event:
 
 
 def _http(value: Mapping[str, Any]) -> Event:
-    about: Mapping[str, Any] = value["requestContext"]
-    http = about.get("http")
+    context: Mapping[str, Any] = value["requestContext"]
+    http = context.get("http")
     since: datetime | None
     try:
-        since = timestamps.from_epoch(int(about.get("timeEpoch", "")) / 1000)
+        since = timestamps.from_epoch(int(context.get("timeEpoch", "")) / 1000)
     except (TypeError, ValueError, OverflowError, OSError):
-        since = _time_or_none(about.get("time"))
-    body, fields, why_not = value.get("body"), None, ""
+        since = _time_or_none(context.get("time"))
+    body, fields, error_text = value.get("body"), None, ""
     try:
         if isinstance(body, str) and len(body) > MAX_BODY:
             raise ValueError(f"is {len(body)} characters long")
@@ -141,19 +141,19 @@ def _http(value: Mapping[str, Any]) -> Event:
             body = base64.b64decode(body, validate=True).decode("utf-8-sig")
         fields = _json_or_text(body)
     except UnicodeDecodeError:
-        why_not = "HTTP body holds bytes that are no UTF-8 text: it takes a JSON object"
+        error_text = "the HTTP body is not UTF-8; send a JSON object"
     except binascii.Error:
-        why_not = "HTTP body is no base64, though isBase64Encoded says so: it takes a JSON object"
+        error_text = "the HTTP body is not base64, although isBase64Encoded is true; send a JSON object"
     except ValueError as error:
-        why_not = f"HTTP body {error}: it takes a JSON object of at most {MAX_BODY}"
+        error_text = f"the HTTP body {error}; send a JSON object of at most {MAX_BODY} characters"
     event = Event(
         TriggerKind.HTTP,
-        _text(about.get("requestId")),
+        _one_line(context.get("requestId")),
         "HTTP body",
         fields,
         since,
-        method=_text(http.get("method")).upper() if isinstance(http, dict) else "",
-        error=why_not,
+        method=_one_line(http.get("method")).upper() if isinstance(http, dict) else "",
+        error=error_text,
     )
     return _posted_cloud_event(event, value.get("headers"))
 
@@ -204,14 +204,14 @@ def _json_base64_or_text(value: Any) -> Any:
     return decoded
 
 
-def _text(value: Any) -> str:
+def _one_line(value: Any) -> str:
     """A short text in one line, whatever the value was."""
     return " ".join(str(value).encode("utf-8", "replace").decode().split()) if isinstance(value, (str, int)) else ""
 
 
-def _id(value: Any) -> str:
+def _trigger_id(value: Any) -> str:
     """A trigger's ID, a very long one cut and made unique again by a digest of the whole."""
-    text = _text(value)
+    text = _one_line(value)
     return text if len(text) <= MAX_ID else f"{text[: MAX_ID - 17]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 

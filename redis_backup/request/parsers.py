@@ -24,7 +24,7 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def line(value: Any) -> str:
+def one_line(value: Any) -> str:
     """A text in one line that any stream can write: white space and what ends lines become blanks."""
     if not isinstance(value, str):
         raise TypeError
@@ -44,7 +44,7 @@ def json_error(text: str) -> str | None:
     return None
 
 
-def shown(value: Any) -> str:
+def quote(value: Any) -> str:
     """A value in a message: short, and in one line."""
     try:
         text = json.dumps(value, default=str)
@@ -53,7 +53,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def json_kind(value: Any) -> str:
+def json_type(value: Any) -> str:
     """What a JSON value that is neither object, list nor text is called."""
     return "true or false" if isinstance(value, bool) else "a number" if isinstance(value, (int, float)) else "null"
 
@@ -106,4 +106,4 @@ def reason(value: Any) -> str:
     """A text of at most 200 characters."""
     if len(value) > 200:
         raise ValueError
-    return line(value)
+    return one_line(value)

@@ -11,7 +11,7 @@ from redis_backup.request.instances import InstanceRef
 
 
 @dataclass(frozen=True)
-class Finished:
+class Totals:
     """What is final already of a request (or shard): counts, and as many keys of failed instances as fit.
 
     `unlisted`: how many instances have the tags, but were not listed, so that they got no backup.
@@ -26,7 +26,7 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Follow:
+class FollowUpInfo:
     """What a follow-up knows of the event that it goes on with.
 
     `first`: when the first invocation began; `due`: when this one is to run (a shard: `since`); `kind` and
@@ -40,7 +40,7 @@ class Follow:
     trigger_id: str
     total: int = 0
     sent_at: datetime | None = None
-    finished: Finished = Finished()
+    totals: Totals = Totals()
     shard: str = ""
 
 
@@ -60,31 +60,31 @@ class Request:
     dry_run: bool = False
     reason: str | None = None
     jobs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    follow: Follow | None = None
+    follow_up: FollowUpInfo | None = None
     unlisted: int = 0
 
     @property
-    def earliest(self) -> datetime:
+    def earliest_start(self) -> datetime:
         """The earliest start of a backup that satisfies it. R-KVStore lists times in whole seconds, cut off."""
         return (self.since - self.max_age).replace(microsecond=0)
 
     @property
     def is_shard(self) -> bool:
         """Whether it is a part of a large request that is due at the event's own time."""
-        return self.follow is not None and self.follow.due == self.since
+        return self.follow_up is not None and self.follow_up.due == self.since
 
     @property
     def total(self) -> int:
         """How many instances the whole request has, of which this may be a part."""
-        return max(len(self.instances), self.follow.total if self.follow else 0)
+        return max(len(self.instances), self.follow_up.total if self.follow_up else 0)
 
     @property
-    def finished(self) -> Finished:
+    def earlier_totals(self) -> Totals:
         """What earlier invocations have brought to an end."""
-        return self.follow.finished if self.follow else Finished(unlisted=self.unlisted)
+        return self.follow_up.totals if self.follow_up else Totals(unlisted=self.unlisted)
 
 
-def too_many(count: int, limit: int) -> str:
+def too_many_instances(count: int, limit: int) -> str:
     """What is said of a request with more instances than one may have."""
     return (
         f"the request names {count} instances: at most {limit} go into one; raise BACKUP_MAX_INSTANCES in the "
@@ -93,7 +93,7 @@ def too_many(count: int, limit: int) -> str:
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedInstance:
     """An instance that two events of a batch name: `request` leaves it to the stricter one, `owner`."""
 
     request: Request
@@ -101,7 +101,7 @@ class Shared:
     instance: InstanceRef
 
 
-def merge(requests: Sequence[Request]) -> tuple[list[Request], list[Shared]]:
+def merge(requests: Sequence[Request]) -> tuple[list[Request], list[SharedInstance]]:
     """Leave each instance to one request: a real one before a dry run, then the one with the latest earliest start.
 
     Where that one knows of no jobs, it has another's.
@@ -112,17 +112,17 @@ def merge(requests: Sequence[Request]) -> tuple[list[Request], list[Shared]]:
     for number, request in enumerate(requests):
         for instance in request.instances:
             other = requests[owners.get(instance, number)]
-            if (not request.dry_run, request.earliest) > (not other.dry_run, other.earliest):
+            if (not request.dry_run, request.earliest_start) > (not other.dry_run, other.earliest_start):
                 owners[instance] = number
             owners.setdefault(instance, number)
         jobs |= request.jobs
     merged = []
     for number, request in enumerate(requests):
-        own = tuple(instance for instance in dict.fromkeys(request.instances) if owners[instance] == number)
-        own_jobs = {each.key: request.jobs.get(each.key) or jobs[each.key] for each in own if each.key in jobs}
-        merged.append(replace(request, instances=own, jobs=own_jobs))
+        instances = tuple(instance for instance in dict.fromkeys(request.instances) if owners[instance] == number)
+        own_jobs = {each.key: request.jobs.get(each.key) or jobs[each.key] for each in instances if each.key in jobs}
+        merged.append(replace(request, instances=instances, jobs=own_jobs))
     shared = [
-        Shared(merged[number], merged[owners[instance]], instance)
+        SharedInstance(merged[number], merged[owners[instance]], instance)
         for number, request in enumerate(requests)
         for instance in dict.fromkeys(request.instances)
         if owners[instance] != number
@@ -132,5 +132,5 @@ def merge(requests: Sequence[Request]) -> tuple[list[Request], list[Shared]]:
 
 def _identity(request: Request) -> tuple[object, ...]:
     """What two deliveries of one event have in common: a batch may hold it twice."""
-    asked = (request.instances, request.max_age, request.retention_days, request.dry_run, request.reason)
-    return (request.kind, request.trigger_id, request.since, *asked)
+    content = (request.instances, request.max_age, request.retention_days, request.dry_run, request.reason)
+    return (request.kind, request.trigger_id, request.since, *content)

@@ -16,7 +16,7 @@ T = TypeVar("T")
 ATTEMPTS = 6  # of a call, but for throttled ones, which are tried for as long as there is time
 
 
-def call_patiently(call: Callable[[], T], clock: Clock, deadline: Deadline) -> T:
+def call_with_retries(call: Callable[[], T], clock: Clock, deadline: Deadline) -> T:
     """Call, and call again after what passes. Raise the last ApiError where that was in vain."""
     attempt = 0
     while True:
@@ -25,12 +25,14 @@ def call_patiently(call: Callable[[], T], clock: Clock, deadline: Deadline) -> T
         except ApiError as error:
             attempt += 1
             is_throttled = error.kind is ErrorKind.THROTTLED
-            passes = is_throttled or (error.kind in (ErrorKind.TRANSIENT, ErrorKind.UNKNOWN) and attempt < ATTEMPTS)
-            if not passes or not deadline.sleep(error.retry_after or jitter(clock, min(attempt - 1, 5))):
+            is_retryable = is_throttled or (
+                error.kind in (ErrorKind.TRANSIENT, ErrorKind.UNKNOWN) and attempt < ATTEMPTS
+            )
+            if not is_retryable or not deadline.sleep(error.retry_after or jitter(clock, min(attempt - 1, 5))):
                 raise
 
 
-def side_by_side(steps: Sequence[Callable[[], T]], workers: int, deadline: Deadline) -> list[T | None]:
+def run_in_parallel(steps: Sequence[Callable[[], T]], workers: int, deadline: Deadline) -> list[T | None]:
     """The results of all steps, in their order; None for one that did not end in time.
 
     On threads, since a call whose answer drips in byte by byte outlives every time-out that it was given.
