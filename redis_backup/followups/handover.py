@@ -1,4 +1,4 @@
-"""Handing over what is not final: follow-ups for a request, shards of a large one, and why that could not be done."""
+"""Send follow-ups for requests that are not final, and shards of large ones. Say why one could not be sent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from redis_backup.states import Problem, State
 
 @dataclass(frozen=True)
 class Shards:
-    """How a large request was split. `unsent`: the instances of the shards that could not be sent, and `reason`."""
+    """How a large request was split. `entries`: one for each shard, as the report shows it.
+
+    `unsent`: the instances of shards that could not be sent, each with its error; `reason`: why, for people.
+    """
 
     entries: Sequence[Mapping[str, object]]
     unsent: Sequence[tuple[WorkItem, Problem]]
@@ -28,12 +31,15 @@ class Shards:
 
     @property
     def none_sent(self) -> bool:
-        """Whether no shard could be sent."""
+        """Return whether no shard could be sent."""
         return all(shard["sent"] == SendStatus.FAILED.value for shard in self.entries)
 
 
 class Handover:
-    """Hands over in one invocation, which `began` then; `warn` takes what kept it from doing so."""
+    """Sends the follow-ups and shards of one invocation.
+
+    `began`: when the invocation began; `warn`: writes a warning, with the error that prevented sending.
+    """
 
     def __init__(
         self,
@@ -48,7 +54,7 @@ class Handover:
         self._has_warned = False
 
     def send_follow_ups(self, items_by_request: Mapping[Request, Sequence[WorkItem]]) -> dict[Request, NotFollowed]:
-        """Send the follow-ups of all requests; why that could not be done for some."""
+        """Send the follow-ups of all requests. Return the requests that have no follow-up, and why."""
         seconds = self._settings.follow_seconds
         not_followed: dict[Request, NotFollowed] = {}
         parts: list[tuple[Request, payload.FollowUp]] = []
@@ -56,7 +62,9 @@ class Handover:
             if request.dry_run or not any(item.is_open for item in items):
                 continue
             if not seconds:
-                not_followed[request] = NotFollowed("BACKUP_FOLLOW_SECONDS is 0", (State.PENDING,))  # what runs goes on
+                not_followed[request] = NotFollowed(
+                    "BACKUP_FOLLOW_SECONDS is 0", (State.PENDING,)
+                )  # a running backup continues
                 continue
             due = payload.next_due(request, items, seconds, self._context.timeout, utc_now(self._clock))
             parts += [(request, part) for part in payload.follow_ups(request, items, self._began, due)]
@@ -67,7 +75,7 @@ class Handover:
         return not_followed
 
     def send_shards(self, items_by_request: Mapping[Request, Sequence[WorkItem]]) -> Shards:
-        """Send the shards of all requests. One whose name was taken is sent again for the next point of time."""
+        """Send the shards of all requests. A shard whose task ID is in use is sent again for the next point of time."""
         entries: list[Mapping[str, object]] = []
         unsent: list[tuple[WorkItem, Problem]] = []
         reason: str | None = None
@@ -94,7 +102,7 @@ class Handover:
         return payload.for_later(shard, request, self._began, due)
 
     def _reason(self, problem: Problem) -> str:
-        """Why the function could not invoke itself, and what to do; the first reason is put on record."""
+        """Return why the function could not invoke itself, and what to do; record the first reason as a warning."""
         what = f"fc:InvokeFunction on {FunctionName.from_context(self._context).resource}"
         if not self._has_warned:
             self._has_warned = True

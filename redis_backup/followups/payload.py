@@ -1,8 +1,11 @@
-"""What travels to the next invocation: the same request for what is not final, and how it is named.
+"""Write and read follow-ups and shards: the events that the function sends to itself, and their task IDs.
 
-A follow-up is named by what it covers and when it is due, and by nothing that was seen: so there is one for the same
-instances at one time, however often the event is delivered, and Function Compute refuses the second. An event that is
-sent again after its follow-ups have ended, or died, finds the next points of time free.
+A *follow-up* is the same request again, for the instances that are not in a final state yet; it carries what is known
+of them. A *shard* is a part of a large request. The task ID is a hash of the request, the instances and the time at
+which the follow-up is due, and of nothing that was observed. So there is only one follow-up for the same instances at
+one time, however often the event is delivered: Function Compute refuses a task ID that is in use
+(https://www.alibabacloud.com/help/en/functioncompute/fc/user-guide/asynchronous-task). If an event is sent again after
+its follow-ups have ended or crashed, the next points of time are free.
 
     since          + F           + 2 F          + 3 F
       |──────────────|──────────────|──────────────|────     F: BACKUP_FOLLOW_SECONDS
@@ -27,13 +30,13 @@ from redis_backup.request.events import TriggerKind
 from redis_backup.request.parsers import not_negative, one_line
 from redis_backup.request.request import FollowUpInfo, Request, Totals
 
-_WATCH_STEP = 10  # seconds between the points of time of follow-ups that are to watch
-_SHARD_STEP = 60  # seconds; of shards that are sent once more, where BACKUP_FOLLOW_SECONDS is 0
+_WATCH_STEP = 10  # seconds between the points of time of follow-ups that have to watch an instance
+_SHARD_STEP = 60  # seconds between the points of time of shards that are sent again, if BACKUP_FOLLOW_SECONDS is 0
 
 
 @dataclass(frozen=True)
 class FollowUp:
-    """An invocation to come, for some instances of a request."""
+    """An invocation to send, for some instances of a request."""
 
     task_id: str
     payload: bytes
@@ -42,7 +45,7 @@ class FollowUp:
 
 
 def follow_ups(request: Request, items: Sequence[WorkItem], first: datetime, due: datetime) -> list[FollowUp]:
-    """The next invocation for these instances; several where they do not fit into one payload."""
+    """Return the next invocation for these instances; several if they do not fit into one payload."""
     info = _next_info(request, items, first, due)
     return _split_to_fit(request, [item for item in items if item.is_open], info)
 
@@ -50,10 +53,10 @@ def follow_ups(request: Request, items: Sequence[WorkItem], first: datetime, due
 def shards(
     request: Request, items: Sequence[WorkItem], size: int, first: datetime, *, sent_at: datetime | None
 ) -> list[FollowUp]:
-    """The invocations that a large request is split into, cut in the order of the instances' keys.
+    """Return the shards of a large request, `size` instances each, in the order of the instances' keys.
 
-    Each is due at the event's own time, so that Function Compute refuses a second delivery's. `sent_at`: now, where the
-    invocation that splits it is prompt. What is known to be missing in all travels with the first.
+    Each is due at the event's own time, so that Function Compute refuses those of a second delivery. `sent_at`: now, if
+    the invocation that splits the request is prompt. The first shard carries the number of unlisted instances.
     """
     items = sorted(items, key=lambda item: item.instance)
     pieces = [items[start : start + size] for start in range(0, len(items), size)]
@@ -67,15 +70,15 @@ def shards(
 
 
 def for_later(shard: FollowUp, request: Request, first: datetime, due: datetime) -> list[FollowUp]:
-    """A shard whose name was taken, for a later time: what the first did, only looking can tell."""
+    """Return a shard whose task ID is in use, for a later time: only a new look shows what the first one did."""
     info = read_follow_up(json.loads(shard.payload)["follow"])
     return _split_to_fit(request, shard.items, replace(info, first=first, due=due, sent_at=None))
 
 
 def next_due(request: Request, items: Iterable[WorkItem], step: int, timeout: float, now: datetime) -> datetime:
-    """When the next invocation for these is due: on the grid, soon where a watch is unfinished.
+    """Return when the next invocation for these instances is due: a point of the grid, soon if a watch is unfinished.
 
-    `step` in seconds, 0 for that of shards. Not sooner than a watch, or a backup without one, can come to its end.
+    `step` is in seconds, 0 for that of shards. It is not before the watch can be complete.
     """
     step, soonest = step or _SHARD_STEP, now
     watched = [item for item in items if item.is_open and item.needs_watch]
@@ -91,7 +94,11 @@ def next_due(request: Request, items: Iterable[WorkItem], step: int, timeout: fl
 
 
 def read_follow_up(value: Any) -> FollowUpInfo:
-    """What a follow-up's `info` says. Raise ValueError, TypeError or KeyError where it is none that was sent."""
+    """Read the field `follow` of a follow-up. Raise ValueError, TypeError or KeyError if the function did not write it.
+
+    `{"first": "2026-11-24T02:00:01Z", "due": "2026-11-24T02:01:00Z", "trigger": "timer", "trigger_id": "nightly@…"}` →
+    `FollowUpInfo(first=02:00:01, due=02:01:00, kind=TIMER, trigger_id="nightly@…")`.
+    """
     finished: Mapping[str, Any] = value.get("finished", {})
     started = finished.get("first_started")
     return FollowUpInfo(
@@ -111,7 +118,7 @@ def read_follow_up(value: Any) -> FollowUpInfo:
 
 
 def _write_follow_up(info: FollowUpInfo) -> dict[str, Any]:
-    """What `read_follow_up` reads."""
+    """Write what `read_follow_up` reads."""
     done = info.totals
     totals_so_far = {
         "succeeded": done.succeeded,
@@ -142,7 +149,7 @@ def _next_info(request: Request, items: Sequence[WorkItem], first: datetime, due
 
 
 def _earliest_useful(item: WorkItem, timeout: float, now: datetime) -> datetime:
-    """When another invocation can bring an instance on: it would watch in vain before, or wait."""
+    """Return when another invocation can start a backup of the instance; before that it could only watch or wait."""
     if timeout < MIN_TIMEOUT:
         return item.known.unanswered_at + WAIT_AFTER_UNKNOWN if item.known.unanswered_at else now
     return window_end(item.request) - WATCH_LENGTH
@@ -154,7 +161,7 @@ def _split_to_fit(request: Request, items: Sequence[WorkItem], info: FollowUpInf
     payload = json.dumps(_request_payload(request, items, info), separators=(",", ":")).encode()
     if len(payload) > MAX_ASYNC_PAYLOAD and len(items) > 1:  # job IDs by the thousand
         half, shard = len(items) // 2, info.shard or "1/1"
-        second_info = replace(info, totals=Totals(), shard=f"{shard}b")  # what is final is told once
+        second_info = replace(info, totals=Totals(), shard=f"{shard}b")  # what is final is counted once
         return _split_to_fit(request, items[:half], replace(info, shard=f"{shard}a")) + _split_to_fit(
             request, items[half:], second_info
         )
@@ -162,7 +169,10 @@ def _split_to_fit(request: Request, items: Sequence[WorkItem], info: FollowUpInf
 
 
 def _task_id(request: Request, items: Iterable[WorkItem], info: FollowUpInfo) -> str:
-    has_own_id = info.kind not in (TriggerKind.MANUAL, TriggerKind.HTTP)  # else each poll would have its own
+    has_own_id = info.kind not in (
+        TriggerKind.MANUAL,
+        TriggerKind.HTTP,
+    )  # the ID of a manual or HTTP request differs at each poll
     identity = [
         info.kind.value,
         info.trigger_id if has_own_id else "",
@@ -193,5 +203,5 @@ def _request_payload(request: Request, items: Sequence[WorkItem], info: FollowUp
 
 
 def _encode_known(item: WorkItem) -> list[str]:
-    """What is known of an instance, and what was last recorded of it."""
+    """Write what is known of an instance, and what was last recorded of it."""
     return replace(item.known, recorded=item.recorded).encode()

@@ -1,4 +1,4 @@
-"""Sending follow-ups and shards: asynchronous invocations of the function by itself."""
+"""Send follow-ups and shards: the function invokes itself asynchronously."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from redis_backup.states import Problem, out_of_time
 
 
 class SendStatus(str, Enum):
-    """What became of a follow-up. `REPEAT`: its very instances will be looked at then, by one that was sent before."""
+    """What became of a follow-up. `REPEAT`: one for the same instances and time was sent before."""
 
     NEW = "new"
     REPEAT = "repeat"
@@ -31,7 +31,7 @@ class SendStatus(str, Enum):
 
 @dataclass(frozen=True)
 class SendResult:
-    """A follow-up that was sent, or why it could not be."""
+    """A follow-up, and whether it was sent; `problem`: why it could not be sent."""
 
     follow_up: FollowUp
     status: SendStatus
@@ -39,14 +39,14 @@ class SendResult:
 
 
 class Sender:
-    """Sends what one invocation hands over. Raises nothing."""
+    """Sends the follow-ups and shards of one invocation. It raises nothing."""
 
     def __init__(self, context: Context, settings: Settings, clock: Clock) -> None:
         self._context, self._settings, self._clock = context, settings, clock
         self._deadline = Deadline(clock, context.stop_sending_at)
 
     def send(self, follow_ups: Sequence[FollowUp]) -> list[SendResult]:
-        """Send all, side by side."""
+        """Send all at the same time. Return one result for each, in order."""
         steps = [partial(self._send, follow_up) for follow_up in follow_ups]
         sent = run_in_parallel(steps, self._settings.concurrency, self._deadline)
         late = out_of_time()
@@ -62,7 +62,7 @@ class Sender:
         except ApiError as error:
             if not (name.service and error.problem.code == "ServiceNotFound"):
                 return SendResult(follow_up, SendStatus.FAILED, error.problem)
-            try:  # FC 3.0, whose context names a service all the same
+            try:  # FC 3.0, though its context names a service
                 is_new = self._start(follow_up, replace(name, service=""))
             except ApiError as second:
                 return SendResult(follow_up, SendStatus.FAILED, second.problem)

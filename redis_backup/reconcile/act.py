@@ -1,4 +1,4 @@
-"""CreateBackup, and what its answer means. It never decides: the next look does."""
+"""Send CreateBackup, and note what its answer means. What happens next is decided after the next look."""
 
 from __future__ import annotations
 
@@ -16,30 +16,28 @@ from redis_backup.reconcile.work import Answer, Call, Pause, Step, Steps, WorkIt
 from redis_backup.runtime import Clock, utc_now
 from redis_backup.states import OUT_OF_TIME, ErrorKind, Outcome, Problem, State
 
-_BELIEVE_TASK_FOR = timedelta(
-    minutes=9
-)  # an older task that stood still, and runs all the same, is believed for so long
-_CLOCK_MARGIN = timedelta(seconds=2)  # what R-KVStore's clock may be behind where no answer has told
+_BELIEVE_TASK_FOR = timedelta(minutes=9)  # after BackupJobExists, an unchanged older task counts as running for so long
+_CLOCK_MARGIN = timedelta(seconds=2)  # how far R-KVStore's clock may be behind if no answer has shown it
 
 
 class NoLongerClearError(Exception):
-    """CreateBackup was not sent: too long after the moment at which nothing could be hidden."""
+    """CreateBackup was not sent: the last clear moment (`redis_backup.reconcile.watch`) was too long ago."""
 
 
 class Actor:
-    """Starts backups. `clients` has a client for each region."""
+    """Starts backups. `clients` has R-KVStore's client for each region."""
 
     def __init__(self, clients: Mapping[str, RKVStore], api_clock: ApiClock, clock: Clock, journal: Journal) -> None:
         self._clients, self._api_clock, self._clock, self._journal = clients, api_clock, clock, journal
 
     def start(self, item: WorkItem, attempts: int, clear_moment: datetime | None) -> Steps[Problem | None]:
-        """Send CreateBackup once, after so many attempts that failed; None where a backup has started.
+        """Send CreateBackup once. Return None if a backup has started, else the error of the answer.
 
-        Otherwise the problem of the answer. Raise NoLongerClearError where it came too late to be sent; without a
-        `clear_moment` it is sent whenever its turn comes.
+        `attempts`: how many have failed before. Raise NoLongerClearError if it was too late to send it; without a
+        `clear_moment` it is never too late.
         """
         if (too_early := item.request.since.replace(microsecond=0) - self._api_clock.at_least()) > timedelta(0):
-            # By R-KVStore's clock the backup would begin before the request, and no repeat would take it for its own.
+            # By R-KVStore's clock the backup would start before `since`, so that it would not satisfy the request.
             yield Pause(too_early.total_seconds())
         try:
             answer = yield Call(Step.CREATE, lambda: self._send(item, attempts, clear_moment), attempts=1)
@@ -50,7 +48,7 @@ class Actor:
             return self._not_started(item, error)
         except NoLongerClearError:
             raise
-        except Exception:  # whatever it was, a backup may have begun
+        except Exception:  # a backup may have started, whatever the error was
             self.outcome_unknown(item)
             raise
         item.has_sent_create = True
@@ -60,7 +58,7 @@ class Actor:
         return None
 
     def _send(self, item: WorkItem, attempts: int, clear_moment: datetime | None) -> tuple[str, ...]:
-        """On a worker's thread: whatever becomes of the invocation, the job IDs are on record first."""
+        """Send CreateBackup on a worker's thread, and record its job IDs at once, even if the invocation ends now."""
         now = utc_now(self._clock)
         if clear_moment and now - clear_moment > SEND_WITHIN:
             raise NoLongerClearError
@@ -70,7 +68,7 @@ class Actor:
         return job_ids
 
     def _with_attempt(self, item: WorkItem, answer: Answer) -> KnownJobs:
-        """What is known from now on: the job IDs, and what else is needed to find them in the lists."""
+        """Return what is known from now on: the job IDs, and what else is needed to find the backup in the lists."""
         job_ids, facts = answer.value, item.facts
         attempt = Attempt(job_ids)
         if facts and facts.is_cloud_native:
@@ -83,7 +81,7 @@ class Actor:
         return replace(known, attempts=(*known.attempts, attempt))
 
     def outcome_unknown(self, item: WorkItem) -> None:
-        """Take note of a CreateBackup of unknown outcome: no moment is clear any more."""
+        """Note a CreateBackup of unknown outcome: no earlier moment is clear any more."""
         item.has_sent_create = True
         item.watch.reset()
         now = utc_now(self._clock)
@@ -95,6 +93,6 @@ class Actor:
             if item.known.unchanged:
                 unchanged = UnchangedTask(item.known.unchanged.fingerprint, now + _BELIEVE_TASK_FOR)
                 item.known = replace(item.known, unchanged=unchanged)
-        elif error.kind in (ErrorKind.UNKNOWN, ErrorKind.TRANSIENT):  # it may have begun a backup all the same
+        elif error.kind in (ErrorKind.UNKNOWN, ErrorKind.TRANSIENT):  # a backup may have started
             self.outcome_unknown(item)
         return error.problem

@@ -1,11 +1,11 @@
-"""All instances of an invocation, side by side: which call goes next, what waits, and when it is time to stop.
+"""Work on all instances of an invocation at the same time: choose the next call, wait, and stop in time.
 
-One thread, the invocation's own, takes every decision and does all waiting. Workers only make calls, one each at a
-time, so that no lock is needed and the call nearest to a start goes first however few calls there are.
+One thread, the invocation's own, makes all decisions and does all waiting. Workers only make calls, one at a time each.
+So no lock is needed, and the most urgent call goes first even if few calls are possible.
 
-    not looked at yet ──┐                             ┌─► answer ─► its visit goes on
-    looks that are due ─┼─► calls by urgency ─► call ─┼─► throttled: all slow down, and it is sent again
-    visits under way ───┘                             └─► no answer: it is sent again after a moment, or the visit fails
+    not visited yet ────┐                             ┌─► answer ─► its visit continues
+    looks that are due ─┼─► calls by urgency ─► call ─┼─► throttled: all calls slow down, and it is sent again
+    visits under way ───┘                             └─► no answer: it is sent again later, or the visit fails
 """
 
 from __future__ import annotations
@@ -33,32 +33,29 @@ from redis_backup.runtime import Clock, utc_now
 from redis_backup.states import ErrorKind, Problem, out_of_time
 
 _POLL = (3.0, 30.0)  # seconds between looks while waiting: the first pause and the longest
-_CLOCK_CHECK = 0.05  # seconds of real time after which a wait for answers looks at the clock, which a test may move
-_TICK = 0.001  # seconds; what is due so soon is due
-_GRACE = 0.3  # seconds of real time, after the deadline, for answers that are on their way
-_WATCHED_PER_CALL = 5  # instances that are watched at once for each call a second that is served
-_BATCH_TRIES = 5  # how often a call that only helps is throttled before its instances are asked by themselves
+_CLOCK_CHECK = 0.05  # seconds of real time; a wait for answers reads the clock so often, since a test may move it
+_TICK = 0.001  # seconds; anything due within this time is due now
+_GRACE = 0.3  # seconds of real time, after the deadline, to wait for answers
+_WATCHED_PER_CALL = 5  # instances that are watched at once, for each call a second that is answered
+_BATCH_TRIES = 5  # how often describing a batch is throttled before its instances are described one by one
 _TRY_AGAIN = (ErrorKind.TRANSIENT, ErrorKind.UNKNOWN)
 
 
 @dataclass(eq=False)
 class _Visit:
-    """Steps that are under way, for one instance or a batch: the call that they wait for, and how often it failed."""
+    """A visit under way, to one instance or a batch: the call that it waits for, and how often that has failed."""
 
     items: Sequence[WorkItem]
     steps: Steps[None]
     call: Call | None = None
     failures: int = 0
     throttled: int = 0
-    problem: Problem | None = None  # of the call's last answer, where it was none
+    problem: Problem | None = None  # the error of the call's last attempt
     is_batch: bool = False
 
 
 class Fleet:
-    """One run over an invocation's instances.
-
-    `wait_until`, `watch_until`: until when the instances are waited for, and may be watched, on the monotonic clock.
-    """
+    """One run over an invocation's instances."""
 
     def __init__(
         self,
@@ -75,7 +72,10 @@ class Fleet:
         self._order = itertools.count()
 
     def run(self, items: Iterable[WorkItem], *, wait_until: float, watch_until: float) -> None:
-        """Bring all as far as they can be brought. What is not reached in time is what it was known to be."""
+        """Visit all instances, as often as there is time.
+
+        `wait_until`, `watch_until`: until when, on the monotonic clock, to wait for running backups, and to watch.
+        """
         self._wait_until, self._watch_until = wait_until, min(watch_until, self._deadline.at)
         self._not_visited = deque(sorted(items, key=self._priority))
         self._described = {id(item) for item in self._not_visited if item.facts is not None}
@@ -101,11 +101,11 @@ class Fleet:
         self._record_rest()
 
     def _priority(self, item: WorkItem) -> tuple[bool, bool, str]:
-        """What has not begun comes before what runs, and what starts at its first look before what is watched."""
+        """Return the sort key of a first visit: before all, instances without a backup that need no watch."""
         return item.known.current is not None, not self._visitor.is_prompt(item), item.instance.region
 
     def _is_over(self) -> bool:
-        """Whether nothing can be done any more; what is left has no time for a watch, or its watch has had its time."""
+        """Return whether nothing can be done any more: the rest has no time for a watch, or no more time to watch."""
         if self._in_flight:
             return False
         if self._throttle.wait() >= self._deadline.remaining():
@@ -119,7 +119,7 @@ class Fleet:
         return not busy and not (self._throttle.wait() > 0 and self._not_visited)
 
     def _resume_due(self) -> None:
-        """Begin again with what is due."""
+        """Continue the visits, and begin the looks, that are due."""
         while self._scheduled and self._scheduled[0][0] <= self._clock.monotonic() + _TICK:
             _, _, due = heapq.heappop(self._scheduled)
             if isinstance(due, WorkItem):
@@ -131,7 +131,7 @@ class Fleet:
                 self._advance(due, None)
 
     def _send(self) -> None:
-        """Send what may be sent: the most urgent call, and when there is none, a look at the next instance."""
+        """Send as many calls as possible: the most urgent ones, and if there are none, a look at the next instance."""
         while len(self._in_flight) < self._concurrency and self._throttle.wait() <= 0:
             if not self._ready:
                 visit = self._next_visit()
@@ -146,18 +146,18 @@ class Fleet:
                 self._pool.submit(self._call, visit, visit.call)
 
     def _call(self, visit: _Visit, call: Call) -> None:
-        """On a worker's thread: make one call."""
+        """Make one call, on a worker's thread."""
         sent, sent_at = self._clock.monotonic(), utc_now(self._clock)
         try:
             result: Any = Answer(call.send(), sent_at)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the invocation's thread waits for it
+        except BaseException as error:  # noqa: BLE001 - the invocation's thread waits for any result
             result = error
         self._answers.put((visit, sent, result))
 
     def _wait(self, grace: float = 0.0) -> bool:
-        """Wait for an answer, or for what is due next; with a `grace`, for an answer so many seconds at most.
+        """Wait for an answer, or until something is due. Return whether an answer came.
 
-        False: no answer came.
+        `grace`: wait so many seconds for an answer instead.
         """
         due = self._scheduled[0][0] - self._clock.monotonic() if self._scheduled else float("inf")
         if (
@@ -168,7 +168,7 @@ class Fleet:
             due = min(due, self._throttle.wait())
         due = max(0.0, min(due, self._deadline.remaining()))
         if not self._in_flight:
-            self._clock.sleep(max(_TICK, due))  # less would not move a clock that counts from 1970
+            self._clock.sleep(max(_TICK, due))  # a shorter sleep would not change a clock that counts from 1970
             return False
         try:
             visit, sent, result = self._answers.get(timeout=grace or max(_TICK, min(due, _CLOCK_CHECK)))
@@ -178,10 +178,10 @@ class Fleet:
         return True
 
     def _handle_answer(self, visit: _Visit, sent: float, result: Any) -> None:
-        """Let an answer have its effect: on the pace, and on the visit."""
+        """Adjust the throttle to an answer, and continue its visit."""
         call = self._in_flight.pop(visit)
         if isinstance(result, BaseException) and not isinstance(result, Exception):
-            raise result  # the process is to end
+            raise result  # the process has to end
         if isinstance(result, ApiError) and result.kind is ErrorKind.THROTTLED:
             self._throttle.back_off(sent, result.retry_after)
             visit.problem, visit.throttled = result.problem, visit.throttled + 1
@@ -196,7 +196,7 @@ class Fleet:
         self._advance(visit, result)
 
     def _retry_later(self, visit: _Visit, call: Call, error: ApiError) -> bool:
-        """Whether the call is sent once more, after a moment."""
+        """Send a call again after a pause, if it may have another attempt. Return whether it has."""
         visit.failures, visit.problem = visit.failures + 1, error.problem
         if error.problem.code.startswith(EXPIRED) or visit.failures >= call.attempts:
             return False
@@ -205,7 +205,7 @@ class Fleet:
         return True
 
     def _advance(self, visit: _Visit, result: Any) -> None:
-        """Let a visit go on with what its call gave, to the next call or to its end."""
+        """Continue a visit with the result of its call, until its next call or its end."""
         try:
             wanted = visit.steps.throw(result) if isinstance(result, Exception) else visit.steps.send(result)
         except StopIteration:
@@ -231,7 +231,7 @@ class Fleet:
         self._finish_visit(visit)
 
     def _finish_visit(self, visit: _Visit) -> None:
-        """When its instance is to be looked at next, if it is at all."""
+        """Schedule the next look at a visit's instance, if there is one."""
         if visit.is_batch:
             self._not_visited.extendleft(reversed(visit.items))
             return
@@ -250,7 +250,7 @@ class Fleet:
             self._schedule(now + min(pause, rest), item)
 
     def _next_visit(self) -> _Visit | None:
-        """A first look at the next instance, if it may be looked at now; or what it and others are, in bulk."""
+        """Return the next instance's first visit, or the one that describes it with others; None if it has to wait."""
         if not self._not_visited:
             return None
         item = self._not_visited[0]
@@ -274,7 +274,7 @@ class Fleet:
         return _Visit(batch, self._visitor.describe(batch), is_batch=True)
 
     def _may_need_watch(self, item: WorkItem) -> bool:
-        """Whether a look that shows nothing would begin a watch. (It starts a backup where it is a clear moment.)"""
+        """Return whether a look that shows no backup would begin a watch, instead of starting a backup at once."""
         may_start = self._visitor.may_start(item)
         return may_start is MayStart.WHEN_CLEAR and item.known.current is None and not self._visitor.is_prompt(item)
 
@@ -299,7 +299,7 @@ class Fleet:
         return float((moment - utc_now(self._clock)) / timedelta(seconds=1))
 
     def _record_rest(self) -> None:
-        """Say of what was not brought to an end what it was known to be."""
+        """Record the last known outcome of instances whose visits did not end."""
         for visit, call in self._in_flight.items():
             if call.step is Step.CREATE:
                 self._visitor.outcome_unknown(visit.items[0])
@@ -320,5 +320,5 @@ def _unexpected(error: Exception) -> Problem:
         "UnexpectedError",
         f"{type(error).__name__} in the function itself",
         ErrorKind.UNKNOWN,
-        hint="look at the backup list of the instance, and report this with the function's version",
+        hint="check the backup list of the instance, and report this error with the function's version",
     )

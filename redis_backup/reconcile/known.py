@@ -1,10 +1,11 @@
-"""What a request knows of an instance's backups of its own, and how that travels in `jobs`.
+"""Hold what a request knows of its own backups of an instance; write it into the field `jobs` and read it back.
 
-    ["1022", "2480"]                                      two shards' jobs of one backup, which runs
+    ["1022", "2480"]                                      the jobs of two shards of one backup, which runs
     ["1022", "ended:failed", "attempt:2", "1090"]         a backup that failed, and the next one
-    ["7", "cluster:cb-12", "started:1795485600.250"]      a cloud-native cluster's, whose list has no job IDs
+    ["7", "cluster:cb-12", "started:1795485600.250"]      a backup of a cloud-native cluster
 
-Losing it is harmless: whoever knows less watches for a minute before it starts a backup.
+A string is a job ID, or a mark `NAME:VALUE`. It does no harm if they are lost: an invocation that knows less watches
+for a minute before it starts a backup.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from redis_backup import timestamps
 from redis_backup.alibaba.parsing import JobStatus
 from redis_backup.states import State
 
-VANISHED_AFTER = timedelta(minutes=10)  # a job that is nowhere for so long has failed
+VANISHED_AFTER = timedelta(minutes=10)  # a job that is in no list for so long counts as failed
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One backup that was started for the request, or adopted by it. Times are R-KVStore's.
+    """One backup that was started for the request, or that others started and the request adopted.
 
-    `answered_ids`: how many job IDs CreateBackup answered, 0 where that is not known, as for adopted ones; `ended`: how
-    it ended, None while it runs; `missing_since`: since when one of its jobs is in no list; `partial_since`: since when
-    fewer shards are listed than the cluster has, and none runs.
+    Times are R-KVStore's. `answered_ids`: how many job IDs CreateBackup answered, 0 if that is not known, as for adopted
+    ones; `ended`: how it ended, None while it runs; `missing_since`: since when one of its jobs is in no list;
+    `partial_since`: since when fewer shards are listed than the cluster has, and none runs.
     """
 
     job_ids: tuple[str, ...] = ()
@@ -42,13 +43,13 @@ class Attempt:
     partial_since: datetime | None = None
 
     def has_vanished(self, now: datetime) -> bool:
-        """Whether one of its jobs has been nowhere for too long."""
+        """Return whether one of its jobs has been in no list for too long."""
         return self.ended is None and self.missing_since is not None and now - self.missing_since >= VANISHED_AFTER
 
 
 @dataclass(frozen=True)
 class UnchangedTask:
-    """An older task that is listed as running: what it showed, and since when that has not changed."""
+    """An older task that is listed as running: a hash of what the list shows of it, and since when that is the same."""
 
     fingerprint: str
     since: datetime
@@ -58,9 +59,9 @@ class UnchangedTask:
 class KnownJobs:
     """All that one request knows of one instance.
 
-    `unanswered_at`: when a CreateBackup of unknown outcome was sent, where that cannot be watched; `is_starved`: only
-    want of calls or time has kept it from a watch since the first invocation; `unchanged`: an older task that may
-    only be listed; `recorded`: the state and the error code that an earlier invocation recorded last.
+    `unanswered_at`: when a CreateBackup of unknown outcome was sent; `is_starved`: since the first invocation there
+    were too few calls or too little time to watch it; `unchanged`: an older task that may be listed though it has
+    ended; `recorded`: the state and the error code that an earlier invocation recorded last.
     """
 
     attempts: tuple[Attempt, ...] = ()
@@ -71,16 +72,16 @@ class KnownJobs:
 
     @property
     def current(self) -> Attempt | None:
-        """The last attempt, if it is not known to have ended."""
+        """Return the last attempt, None if it has ended or there is none."""
         last = self.attempts[-1] if self.attempts else None
         return last if last and last.ended is None else None
 
     def last_recorded(self) -> tuple[State, str] | None:
-        """What was last recorded: what is said, or that a backup runs; None where nothing is known to have been."""
+        """Return the state and error code that were recorded last, None if that is not known."""
         return self.recorded or ((State.RUNNING, "") if self.current else None)
 
     def encode(self) -> list[str]:
-        """The texts that `decode` reads."""
+        """Write the strings that `decode` reads: `KnownJobs((Attempt(("1022", "2480")),))` → `["1022", "2480"]`."""
         marks = []
         for number, attempt in enumerate(self.attempts, 1):
             marks += [f"attempt:{number}"] if number > 1 else []
@@ -90,7 +91,11 @@ class KnownJobs:
 
     @classmethod
     def decode(cls, marks: Iterable[str]) -> KnownJobs:
-        """Read what `encode` wrote, or job IDs alone, as a person writes them. What cannot be read is left out."""
+        """Read what `encode` wrote, or only job IDs, as a person writes them. What cannot be read is ignored.
+
+        `["1022", "ended:failed", "attempt:2", "1090"]` →
+        `KnownJobs((Attempt(("1022",), ended=FAILED), Attempt(("1090",))))`.
+        """
         known, attempts = cls(), [Attempt()]
         for text in marks:
             name, colon, value = text.partition(":")
@@ -110,7 +115,7 @@ class KnownJobs:
 
 @dataclass(frozen=True)
 class _Mark:
-    """How a field is written beside the job IDs, as `NAME:TEXT`."""
+    """How a field is written beside the job IDs, as `NAME:VALUE`."""
 
     field: str
     write: Callable[[Any], str]
@@ -126,7 +131,7 @@ def _parse_epoch(text: str) -> datetime:
 
 
 def clean_mark(text: str) -> str:
-    """A text as it travels: of the characters that a request's `jobs` takes, 50 at most."""
+    """Return a string of at most 50 characters that the field `jobs` accepts: `"Forbidden RAM"` → `"ForbiddenRAM"`."""
     return re.sub(r"[^A-Za-z0-9_.-]", "", text)[:50]
 
 

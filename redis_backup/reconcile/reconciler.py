@@ -1,4 +1,4 @@
-"""What one invocation does for instances: its clients and clocks, and the runs over its fleet."""
+"""Reconcile the instances of one invocation: set up clients, clocks and throttle, and run over the fleet."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Reconciler:
         self._visitor = Visitor(observer, actor, self._journal, clock, context.timeout, settings)
 
     def select(self, request: Request, deadline: Deadline) -> Request:
-        """Add the instances that have the request's tags.
+        """Add the instances that have the request's tags, and return the request.
 
-        Raise ApiError where they cannot be listed in time, InvalidRequest where there are none, or too many.
+        Raise ApiError if they cannot be listed in time, InvalidRequest if there are none, or too many.
         """
         if not request.tags:
             return request
@@ -57,13 +57,13 @@ class Reconciler:
         for message, problem in warnings:
             self._journal.warn(message, None, problem)
         if not selected.instances:
-            raise InvalidRequest([f"tags {json.dumps(request.tags)} select no instance in {request.region}"])
+            raise InvalidRequest([f"no instance in {request.region} has the tags {json.dumps(request.tags)}"])
         if len(selected.instances) > self._settings.max_instances:
             raise InvalidRequest([too_many_instances(len(selected.instances), self._settings.max_instances)])
         return selected
 
     def run(self, items: Sequence[WorkItem], *, wait_until: float = 0.0, watch_until: float = 0.0) -> None:
-        """Bring all instances as far as they can be brought now; until when, on the monotonic clock."""
+        """Work on all instances; wait and watch until these times of the monotonic clock at most."""
         allowed = [item for item in items if self._is_allowed(item)]
         self._connect(item.instance.region for item in allowed)
         now = utc_now(self._clock)
@@ -84,13 +84,13 @@ class Reconciler:
             item.known = replace(item.known, is_starved=is_starved)
 
     def expire(self, items: Iterable[WorkItem]) -> None:
-        """Give up what is not final, where its event has been followed for long enough."""
+        """Give up instances that are not final, if their event was followed up for long enough."""
         for item in items:
             if item.is_open and self._visitor.is_expired(item):
                 self.record(item, self._expired(item))
 
     def _connect(self, regions: Iterable[str]) -> None:
-        """One client per invocation and region: its credentials are this invocation's own."""
+        """Make a client for each new region. Clients are not kept: their credentials are this invocation's."""
         for region in dict.fromkeys(regions):
             if region not in self._clients:
                 self._clients[region] = RKVStore(
@@ -103,9 +103,9 @@ class Reconciler:
             return True
         problem = Problem(
             "NotAllowed",
-            f"BACKUP_ALLOW does not name {key}",
+            f"BACKUP_ALLOW does not allow {key}",
             ErrorKind.REFUSED,
-            hint="add a pattern for it to the function's environment, or take it out of the request",
+            hint="add a pattern for it to BACKUP_ALLOW in the function's environment, or remove it from the request",
         )
         self.record(item, Outcome(State.FAILED, error=problem))
         return False
@@ -117,7 +117,7 @@ class Reconciler:
             "FollowUpExpired",
             f"still {item.outcome.state.value} {self._settings.follow_hours:g} h after the request{last}",
             ErrorKind.UNKNOWN,
-            hint="look at the backup jobs in the instance's console; `redis-backup … --since TIME --wait 2h` goes on "
-            "looking",
+            hint="check the instance's backup jobs in the console; to wait for them, run "
+            "`redis-backup … --since TIME --wait 2h`",
         )
         return Outcome(State.FAILED, item.outcome.job_ids, item.outcome.adopted, item.outcome.attempts, error=problem)

@@ -1,8 +1,8 @@
-"""One visit to an instance: observe, decide, act, as often as one answer asks for the next look.
+"""Visit one instance: observe, decide, act. Repeat this if the answer of CreateBackup makes another look necessary.
 
 look ──► decide ──► satisfied, running, given up, busy ───────────────────────► outcome
   ▲        └──────► watch ────────────────────────────────────────────────────► pending, and the next look
-  │        └──────► start ──► CreateBackup ──► job IDs, on record at once ────► running
+  │        └──────► start ──► CreateBackup ──► job IDs, recorded at once ─────► running
   └── no answer, one runs already, too late ◄──┴─────► refused, wrong state ──► failed, pending
 """
 
@@ -37,7 +37,7 @@ FAILED_CODE, VANISHED_CODE = "BackupJobFailed", "BackupVanished"
 
 
 class Visitor:
-    """Visits instances in one invocation, which begins now and has `timeout` seconds in all."""
+    """Visits instances in one invocation, which begins now and has `timeout` seconds."""
 
     def __init__(
         self, observer: Observer, actor: Actor, journal: Journal, clock: Clock, timeout: float, settings: Settings
@@ -46,44 +46,45 @@ class Visitor:
         self._began, self._timeout, self._settings = utc_now(self._clock), timeout, settings
 
     def is_prompt(self, item: WorkItem) -> bool:
-        """Whether a look of this invocation at the instance is a clear moment by itself."""
+        """Return whether a look of this invocation at the instance is a clear moment without a watch."""
         in_time = utc_now(self._clock) <= window_end(item.request)
         return in_time and not item.has_sent_create and is_prompt(item.request, self._began)
 
     def is_expired(self, item: WorkItem) -> bool:
-        """Whether the event has been followed for long enough. (A shard is its beginning.)"""
-        follow, limit = item.request.follow, timedelta(hours=self._settings.follow_hours)
-        return follow is not None and not item.request.is_shard and utc_now(self._clock) - follow.first >= limit
+        """Return whether the event was followed up for long enough. (A shard is its beginning.)"""
+        follow_up, limit = item.request.follow_up, timedelta(hours=self._settings.follow_hours)
+        return follow_up is not None and not item.request.is_shard and utc_now(self._clock) - follow_up.first >= limit
 
     def may_start(self, item: WorkItem) -> MayStart:
-        """Whether a backup may be started, and whether without a watch."""
-        known, follow, now = item.known, item.request.follow, utc_now(self._clock)
+        """Return whether a backup may be started, and whether without a watch."""
+        known, follow_up, now = item.known, item.request.follow_up, utc_now(self._clock)
         if item.request.dry_run or self.is_expired(item):
             return MayStart.NEVER
         if self._timeout < MIN_TIMEOUT:
-            waited = known.unanswered_at is None or (follow and now - known.unanswered_at >= WAIT_AFTER_UNKNOWN)
+            waited = known.unanswered_at is None or (follow_up and now - known.unanswered_at >= WAIT_AFTER_UNKNOWN)
             return MayStart.UNWATCHED if waited else MayStart.WHEN_CLEAR
-        is_starved = known.is_starved and not item.has_sent_create and follow and now - follow.first >= STARVED_AFTER
-        return MayStart.UNWATCHED if is_starved else MayStart.WHEN_CLEAR
+        if known.is_starved and not item.has_sent_create and follow_up and now - follow_up.first >= STARVED_AFTER:
+            return MayStart.UNWATCHED
+        return MayStart.WHEN_CLEAR
 
     def describe(self, items: Sequence[WorkItem]) -> Steps[None]:
-        """Learn in bulk what instances of one region are. That helps, and may fail: then each is asked by itself."""
+        """Describe instances of one region in one call. If that fails, they are described one by one."""
         yield from self._observer.describe(items)
 
     def outcome_unknown(self, item: WorkItem) -> None:
-        """Take note of a CreateBackup whose answer did not come in the invocation's time."""
+        """Note a CreateBackup whose answer did not come in the invocation's time."""
         self._actor.outcome_unknown(item)
         self._record(
             item, Outcome(State.PENDING, attempts=item.outcome.attempts, error=self._watching_problem(item, None))
         )
 
     def visit(self, item: WorkItem, step: Step) -> Steps[None]:
-        """Bring the instance as far as it can be brought now. Raise ApiError where a look fails."""
+        """Do for the instance what can be done now. Raise ApiError if a look fails."""
         create_error: Problem | None = None
         while True:
             seen = yield from self._observer.look(item, step, needs_sets=self._needs_sets(item))
-            if isinstance(seen, datetime):  # no task runs, and no more is needed to know before the watch's end
-                item.watch.look(seen)
+            if isinstance(seen, datetime):  # no task runs, and sets are not needed before the end of the watch
+                item.watch.note_look(seen)
                 return
             decision, clear_moment = self._decide(item, seen)
             if not isinstance(decision, Start) or self.may_start(item) is MayStart.NEVER or _is_busy(create_error):
@@ -104,7 +105,7 @@ class Visitor:
         self._conclude(item, decision, create_error)
 
     def _needs_sets(self, item: WorkItem) -> bool:
-        """Whether a look is to ask for finished sets too; between the first and the last look of a watch it is not."""
+        """Return whether a look has to list sets too; between the first and the last look of a watch it does not."""
         watch, now = item.watch, utc_now(self._clock)
         if item.next is not Next.WATCH or watch.last_look is None or now - watch.last_look > LOOK_WITHIN - _CALL_DELAY:
             return True
@@ -112,8 +113,8 @@ class Visitor:
         return end is None or now >= end
 
     def _decide(self, item: WorkItem, seen: Observation) -> tuple[Decision, datetime | None]:
-        """The decision, and the clear moment that this look is, if it is one."""
-        item.watch.look(seen.moment)
+        """Return the decision, and the moment of this look if it is a clear one."""
+        item.watch.note_look(seen.moment)
         is_clear = (self.is_prompt(item) and seen.moment <= window_end(item.request)) or item.watch.is_complete(
             item.request
         )
@@ -136,7 +137,7 @@ class Visitor:
         return decision, clear_moment
 
     def _is_refused(self, item: WorkItem, create_error: Problem, attempts: int) -> bool:
-        """Whether CreateBackup's answer is the end of this visit; otherwise the instance is looked at again."""
+        """Return whether this visit ends with CreateBackup's answer; else the instance is looked at again."""
         if create_error.kind is ErrorKind.PERMANENT:
             self._record_final(item, Outcome(State.FAILED, attempts=attempts, error=create_error))
         elif matches(create_error.code, CHANGING) or create_error.code.startswith(EXPIRED):
@@ -146,7 +147,7 @@ class Visitor:
         return True
 
     def _with_job_ids(self, item: WorkItem, decision: Satisfied | Running) -> Steps[Decision]:
-        """Look up the job IDs of a backup whose list has none, where they can be had."""
+        """Look up the job IDs of a backup whose list has none, if they are listed elsewhere."""
         backup, current = decision.backup, item.known.current
         if backup is None or backup.job_ids or not backup.cluster_backup_id:
             return decision
@@ -157,7 +158,7 @@ class Visitor:
         return replace(decision, backup=replace(backup, job_ids=ids))
 
     def _conclude(self, item: WorkItem, decision: Decision, create_error: Problem | None) -> None:
-        """Turn a decision into the instance's state."""
+        """Turn a decision into the instance's outcome."""
         match decision:
             case Satisfied(backup, attempts):
                 self._record_final(item, replace(_outcome_of_backup(State.SUCCEEDED, backup), attempts=attempts))
@@ -174,7 +175,7 @@ class Visitor:
                 self._not_started(item, failed, create_error)
 
     def _not_started(self, item: WorkItem, attempts: int, create_error: Problem | None) -> None:
-        """Nothing satisfies, nothing runs, and nothing is started now."""
+        """Set the outcome of an instance without a backup for which none is started now."""
         pending = Outcome(State.PENDING, attempts=attempts)
         if _is_busy(create_error):
             self._record(item, replace(pending, error=create_error))
@@ -183,30 +184,30 @@ class Visitor:
         elif item.request.dry_run:
             self._record_final(item, Outcome(State.PLANNED, attempts=attempts))
         elif self.may_start(item) is MayStart.NEVER:
-            item.next = Next.NOTHING  # it is given up with what was last recorded of it
+            item.next = Next.NOTHING  # it is given up with the outcome that was recorded last
         else:
             self._record(item, replace(pending, error=self._watching_problem(item, create_error)), Next.WATCH)
 
     def _watching_problem(self, item: WorkItem, create_error: Problem | None) -> Problem:
-        """What a watched instance's error says."""
+        """Return the error of an instance that is watched."""
         until = item.watch.end(item.request) or window_end(item.request)
         if item.known.unanswered_at and self._timeout < MIN_TIMEOUT:
             until = item.known.unanswered_at + WAIT_AFTER_UNKNOWN
         cause = f" ({create_error.message})" if create_error else ""
         return Problem(
             WATCHING,
-            f"watched until {timestamps.render(until.replace(microsecond=0))} at least, since a backup that another "
+            f"watched until {timestamps.render(until.replace(microsecond=0))} at least, because a backup that another "
             f"delivery started may not be listed yet{cause}",
             ErrorKind.UNKNOWN,
-            hint="none is needed: a backup starts when the watch has shown that there is none",
+            hint="no action is needed: a backup starts if the watch shows none",
         )
 
     def _unwatched_warning(self) -> str:
         if self._timeout < MIN_TIMEOUT:
-            cause = f"a time-out of {self._timeout:g} s has no room for one; set it to {MIN_TIMEOUT:g} s or more"
+            cause = f"the function's timeout of {self._timeout:g} s is too short; set it to {MIN_TIMEOUT:g} s or more"
         else:
-            cause = "for 15 minutes there were not calls or time enough for one; ask for a higher API quota"
-        return f"a backup starts unwatched, so that another delivery may have started one as well: {cause}"
+            cause = "for 15 minutes there were too few calls or too little time; ask for a higher API quota"
+        return f"a backup starts without a watch, so that another delivery may have started one too: {cause}"
 
     def _record(self, item: WorkItem, outcome: Outcome, next_step: Next = Next.LOOK_AGAIN) -> None:
         item.next = next_step
@@ -217,7 +218,7 @@ class Visitor:
 
 
 def outcome_of_failed_look(item: WorkItem, problem: Problem) -> Outcome:
-    """What an instance is that could not be looked at. A refused look ends nothing that is known to run."""
+    """Return the outcome of an instance that could not be looked at. A backup that is known to run stays `running`."""
     if current := item.known.current:
         attempts = max(1, item.outcome.attempts)
         return Outcome(State.RUNNING, current.job_ids, current.is_adopted, attempts, error=problem)
@@ -243,7 +244,7 @@ def _outcome_of_backup(state: State, backup: Backup) -> Outcome:
         backup_size=backup.size if is_done else None,
         duration_seconds=seconds,
         started_at=backup.started_at,
-        note=f"R-KVStore lists it without a job ID, as ClusterBackupId {backup.cluster_backup_id}"
+        note=f"R-KVStore lists this backup without a job ID, as ClusterBackupId {backup.cluster_backup_id}"
         if has_no_job_id
         else None,
     )
@@ -256,15 +257,17 @@ def _outcome_of_failures(failed: tuple[Backup, ...], max_attempts: int) -> Outco
     problem = Problem(
         VANISHED_CODE if has_vanished else FAILED_CODE,
         f"{len(failed)} of at most {max_attempts} backups of this request failed"
-        + (", of which one is in no list any more" if has_vanished else ""),
+        + ("; one of them is no longer listed" if has_vanished else ""),
         ErrorKind.PERMANENT,
-        hint="look at the backup jobs in the instance's console; then ask again with a new `since`",
+        hint="check the instance's backup jobs in the console; then send the request again with a new `since`",
     )
     return Outcome(State.FAILED, ids, attempts=len(failed), error=problem, started_at=min(starts, default=None))
 
 
 def _busy_problem() -> Problem:
-    return Problem("BackupJobExists", "an older backup of the instance still runs", ErrorKind.BUSY, hint=BUSY_HINT)
+    return Problem(
+        "BackupJobExists", "an older backup of the instance is still running", ErrorKind.BUSY, hint=BUSY_HINT
+    )
 
 
 def _wrong_state_problem(status: str) -> Problem:

@@ -1,4 +1,4 @@
-"""The end of an invocation: its closing records, its report, and what its trigger is told."""
+"""Close an invocation: write its last records and its report, and make the answer."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from redis_backup.states import ErrorKind, Problem
 
 
 class Closing:
-    """Closes one invocation, whose `items` are the instances of each request.
+    """Closes one invocation. `items`: the instances of each request; `shared`: instances that several events name.
 
-    `refused`: events of its batch; `lookup_error`: why the tags of some could not be looked up.
+    `refused`: the error of invalid events of its batch; `lookup_error`: why the instances with some tags could not be
+    listed.
     """
 
     def __init__(
@@ -35,16 +36,16 @@ class Closing:
         self._request_id, self._kind, self._items, self._shared = request_id, kind, items, shared
         self._recorder, self._refused, self._lookup_error = recorder, refused, lookup_error
 
-    def split(self, shards: Sequence[Mapping[str, object]], not_followed: str | None) -> Any:
-        """The answer where a request was split: its shards tell the rest."""
+    def close_split(self, shards: Sequence[Mapping[str, object]], not_followed: str | None) -> Any:
+        """Return the answer after a request was split into shards, which work on the instances."""
         self._record_shared()
         for request, items in self._items.items():
-            if not items and not request.dry_run:  # all its instances belong to others of the batch: it has no shard
+            if not items and not request.dry_run:  # other events of the batch have all its instances: it has no shard
                 self._recorder.request_finished(request, totals(request, items))
         return self._answer(Ending(not_followed=not_followed), shards=shards)
 
     def close(self, not_followed: Mapping[Request, NotFollowed]) -> Any:
-        """The answer where all instances were worked on. `not_followed`: why what is left will not be followed up."""
+        """Return the answer after all instances were worked on. `not_followed`: the requests without a follow-up."""
         self._record_shared()
         has_failed, failed_before = False, []
         for request, items in self._items.items():
@@ -55,31 +56,27 @@ class Closing:
             if not is_open or request in not_followed or request.dry_run:
                 has_failed = has_failed or bool(totals_now.failed or totals_now.unlisted)
                 failed_before += self._failed_before(request)
-        reasons = (each.why for request, each in not_followed.items() if self._needs_somebody(request, each))
+        reasons = (each.reason for request, each in not_followed.items() if self._needs_somebody(request, each))
         return self._answer(Ending(has_failed, "; ".join(failed_before), next(reasons, None)))
 
     def _needs_somebody(self, request: Request, not_followed: NotFollowed) -> bool:
         return any(item.outcome.state in not_followed.open_states for item in self._items[request])
 
     def _record_shared(self) -> None:
-        """Put on record whose backup it is that another event of the batch named as well."""
+        """Record the instances that another event of the batch has taken over."""
         outcomes = {item.instance: item.outcome for items in self._items.values() for item in items}
         for shared in self._shared:
             self._recorder.shared(shared, outcomes[shared.instance])
 
     def _failed_before(self, request: Request) -> list[str]:
-        """What earlier invocations told of a request that is over now."""
-        totals_now = request.earlier_totals
-        parts = (
-            [f"{totals_now.failed} failed before: {', '.join(totals_now.failed_ids)[:2000]}"]
-            if totals_now.failed
-            else []
-        )
-        return parts + ([f"{totals_now.unlisted} instances were not listed"] if totals_now.unlisted else [])
+        """Return what earlier invocations reported of a request that is over now."""
+        earlier = request.earlier_totals
+        parts = [f"{earlier.failed} failed earlier: {', '.join(earlier.failed_ids)[:2000]}"] if earlier.failed else []
+        return parts + ([f"{earlier.unlisted} instances were not listed"] if earlier.unlisted else [])
 
     def _answer(self, end: Ending, shards: Sequence[Mapping[str, object]] = ()) -> Any:
         if self._lookup_error:
-            text = f"of other events of the batch {LOOKUP_FAILED}: {self._lookup_error.message}"
+            text = f"for other events of the batch {LOOKUP_FAILED}: {self._lookup_error.message}"
             has_failed = end.has_failed or self._lookup_error.kind is ErrorKind.PERMANENT
             end = Ending(has_failed, "; ".join(filter(None, (end.failed_before, text))), end.not_followed or text)
         unlisted = next((request for request in self._items if request.unlisted), None)

@@ -1,6 +1,6 @@
-"""The one place that prints: a JSON object per line on stdout, which FC puts into the log store.
+"""Write records to stdout, one JSON object in each line, which FC puts into the log store. No other module prints.
 
-Each line goes out raw and by one write: `print` from threads mixes lines, `logging` puts a prefix before them.
+Each line is written by one call and without a prefix: `print` from threads mixes lines, and `logging` adds a prefix.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from redis_backup.runtime import Runtime, utc_now
 from redis_backup.states import Outcome, Problem, State
 
 LOOKUP_FAILED = "the tags could not be looked up"
-MAX_BYTES = 2000  # SQL of Log Service sees the first 2,048 bytes of a value
-_LINE_ENDS = {ord(char): f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"}  # that JSON leaves as they are
+MAX_BYTES = 2000  # Log Service's SQL reads the first 2,048 bytes of a value
+_LINE_ENDS = {ord(char): f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"}  # line ends that JSON does not escape
 _EVENTS = {
     State.PLANNED: "backup_planned",
     State.PENDING: "backup_pending",
@@ -42,7 +42,7 @@ class Recorder:
         self._lock = threading.Lock()
 
     def state(self, request: Request, instance: InstanceRef, outcome: Outcome) -> None:
-        """An instance has come to a state. Job IDs that do not fit into one line go out in several."""
+        """Record the state of an instance. Job IDs that do not fit into one line are written in several."""
         adopted = outcome.state is State.RUNNING and outcome.adopted
         record = {
             **_request_fields(request, instance),
@@ -64,30 +64,30 @@ class Recorder:
         instance: InstanceRef | None = None,
         problem: Problem | None = None,
     ) -> None:
-        """Something that a person should look at, though no instance failed by it."""
+        """Record something that a person should look at, though no instance has failed."""
         error = {**error_fields(problem), "error_message": f"{message}: {problem.message}" if problem else message}
         self._write("WARNING", "warning", {**_request_fields(request, instance), **error})
 
     def failed_attempt(
         self, request: Request, instance: InstanceRef, job_ids: tuple[str, ...], attempts: int, code: str
     ) -> None:
-        """Backups of a request have failed, and another is about to be started, or was."""
-        message = "backups of this request failed before this one"
+        """Record failed backups of a request for which another one is started, or was started."""
+        message = "earlier backups of this request failed"
         error = {"attempts": attempts, "error_code": code, "error_message": message}
         self._write_chunks("WARNING", "warning", {**_request_fields(request, instance), **error}, job_ids)
 
     def shared(self, shared: SharedInstance, outcome: Outcome) -> None:
-        """An instance that two events of a batch name belongs to the stricter one, under whose ID this is recorded."""
+        """Record an instance that two events of a batch name, under the ID of the stricter one, which has it."""
         record = {
             **_request_fields(shared.request, shared.instance),
             "trigger_id": shared.owner.trigger_id,
             "attempts": outcome.attempts or None,
-            "hint": f"event {shared.request.trigger_id} of the same batch names it too, and takes over its backup",
+            "hint": f"event {shared.request.trigger_id} of the same batch names it too, and adopts its backup",
         }
         self._write_chunks("INFO", "backup_adopted", record, outcome.job_ids)
 
     def refused(self, event: Event, why: InvalidRequest | Problem) -> None:
-        """An event of a batch that is no request, or whose instances could not be looked up."""
+        """Record an event of a batch that is not a valid request, or whose instances could not be listed."""
         trigger = {"trigger": event.kind.value, "trigger_id": event.id}
         error = {"error_code": "InvalidRequest", "error_message": str(why)}
         if isinstance(why, Problem):
@@ -95,7 +95,7 @@ class Recorder:
         self._write("ERROR", "event_refused", {**trigger, **error})
 
     def request_finished(self, request: Request, totals: Totals) -> None:
-        """Nothing of a request (or shard) is open any more: what came of all of it."""
+        """Record the totals of a request (or shard) whose instances are all final."""
         now = utc_now(self._clock)
         self._write(
             "ERROR" if totals.failed or totals.unlisted else "INFO",
@@ -117,14 +117,14 @@ class Recorder:
     def nothing_started(
         self, kind: TriggerKind, events: Sequence[Event], *, problem: Problem | None = None, **fields: str
     ) -> None:
-        """The report of an event that is no request, or whose instances could not be looked up."""
+        """Record the report of an event that is not a valid request, or whose instances could not be listed."""
         if problem:
             fields |= {**error_fields(problem), "hint": problem.hint or "send the event again"}
         trigger_id = ",".join(dict.fromkeys(event.id for event in events))
         self.report("ERROR", {"trigger": kind.value, "trigger_id": trigger_id, "ok": False, **fields})
 
     def report(self, level: str, fields: Mapping[str, Any]) -> None:
-        """What one invocation came to."""
+        """Record the report of one invocation."""
         self._write(level, "report", fields)
 
     def _write_chunks(self, level: str, event: str, fields: Mapping[str, Any], job_ids: tuple[str, ...]) -> None:
@@ -157,7 +157,7 @@ def _request_fields(request: Request | None, instance: InstanceRef | None = None
 
 
 def error_fields(problem: Problem | None) -> dict[str, Any]:
-    """An error in a record's flat form."""
+    """Return an error as fields of a record: `{"error_code": …, "error_kind": …, …}`; `{}` if there is none."""
     if problem is None:
         return {}
     return {
@@ -170,13 +170,13 @@ def error_fields(problem: Problem | None) -> dict[str, Any]:
 
 
 def _join_within(texts: Sequence[str], length: int) -> str | None:
-    """As many of the texts as fit, joined by commas."""
+    """Join as many of the strings as fit into `length` characters by commas: `["a", "b", "c"], 3` → `"a,b"`."""
     joined = ",".join(texts)
     return (joined if len(joined) <= length else joined[:length].rpartition(",")[0]) or None
 
 
 def _chunks(job_ids: tuple[str, ...]) -> list[str | None]:
-    """The IDs joined by commas, in texts of at most some 600 characters."""
+    """Join the IDs by commas, into strings of about 600 characters at most: `("1022", "2480")` → `["1022,2480"]`."""
     texts: list[str | None] = []
     current = ""
     for job_id in job_ids:
@@ -188,7 +188,7 @@ def _chunks(job_ids: tuple[str, ...]) -> list[str | None]:
 
 
 def _render_within(record: dict[str, Any], *, in_ascii: bool = False) -> str:
-    """The line, its texts cut until it fits: first those that a query can do without, down to some words of each."""
+    """Return a record as a line of at most MAX_BYTES; cut its strings until it fits, _SHORTENED_FIRST before others."""
 
     def size(name: str) -> int:
         return len(record[name].encode("utf-8", "replace"))

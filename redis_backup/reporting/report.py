@@ -1,4 +1,4 @@
-"""The report of one invocation, as the contract shows it; and as a record."""
+"""Make the report of one invocation ("The report" in docs/reference.md), and its record."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def make_report(
     is_ok: bool = True,
     problem: Problem | None = None,
 ) -> dict[str, Any]:
-    """One report for all requests of an event; JSON values only.
+    """Return one report for all requests of an event, of JSON values.
 
-    `shards` (task ID, number of instances, how it was sent) is there for a request that was split; `is_ok`: nothing
-    failed that this report's instances do not tell; `problem`: an error of the request as a whole.
+    `shards`: task ID, number of instances and `sent` of each shard, if a request was split; `is_ok`: nothing else has
+    failed than the instances show; `problem`: an error of the whole request.
     """
     counts = Counter(item.outcome.state for item in items)
     jobs = {item.instance.key: item.known.encode() for item in items} if not shards else {}
@@ -48,7 +48,7 @@ def make_report(
 
 
 def log_fields(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The report in a record's flat form."""
+    """Return the report as fields of a record, without lists."""
     return {
         "trigger": report["trigger"]["kind"],
         "trigger_id": report["trigger"]["id"],

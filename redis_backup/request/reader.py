@@ -1,4 +1,4 @@
-"""From an event's fields to a request; all that is wrong with them is said at once."""
+"""Read an event's fields into a `Request`. One error names everything that is wrong with them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from redis_backup.request.instances import ARN, InstanceRef, parse_instance
 from redis_backup.request.request import FollowUpInfo, Request, too_many_instances
 from redis_backup.settings import RETENTION_DAYS
 
-MAX_AHEAD = timedelta(seconds=30)  # how far a sender's clock may be ahead of ours
+MAX_AHEAD = timedelta(seconds=30)  # how far a sender's clock may be ahead of the function's
 FIELDS = (
     "instance_ids",
     "tags",
@@ -29,7 +29,7 @@ FIELDS = (
     "reason",
     "jobs",
 )
-# Case, `_` and `-` do not count, and the singular is as good as the plural.
+# Case, `_` and `-` in a name do not matter, and the singular is accepted too.
 _NAMES = {
     spelling: name for name in FIELDS for bare in [name.replace("_", "")] for spelling in (bare, bare.removesuffix("s"))
 }
@@ -37,9 +37,9 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a request has that names none itself: a region, the days that backups are kept, a `since`.
+    """Values for fields that a request does not have: the region, the retention in days, and `since`.
 
-    `max_instances`: how many a request may name, None for any number.
+    `max_instances`: how many instances a request may name, None for any number.
     """
 
     region: str
@@ -49,22 +49,24 @@ class Defaults:
 
 
 def _refuse_follow_up(_: object) -> FollowUpInfo:
-    """Only the function itself sends follow-ups. Raise ValueError."""
+    """Raise ValueError: only the function itself sends follow-ups."""
     raise ValueError
 
 
 def read_request(
     event: Event, defaults: Defaults, now: datetime, read_follow_up: Callable[[Any], FollowUpInfo] = _refuse_follow_up
 ) -> Request:
-    """Validate every field of an event. Raise one InvalidRequest that names all errors.
+    """Check every field of an event, and return the request. Raise one InvalidRequest that names all errors.
 
-    `read_follow_up` reads the object `follow_up`; it raises ValueError, TypeError or KeyError where it is none.
+    An event with the fields `{"instanceIds": "r-1, r-2", "region": "cn-hangzhou"}` →
+    `Request(instances=(cn-hangzhou/r-1, cn-hangzhou/r-2), …)`. `read_follow_up` reads the field `follow`; it raises
+    ValueError, TypeError or KeyError if that is wrong.
     """
     return _Reader(event, defaults, now, read_follow_up).read()
 
 
 class _Reader:
-    """Reads one event's fields, gathering what is wrong with them."""
+    """Reads one event's fields, and collects what is wrong with them in `errors`."""
 
     def __init__(
         self,
@@ -87,23 +89,22 @@ class _Reader:
             trigger_id=follow_up.trigger_id if follow_up else self.event.id,
             since=self._since(),
             instances=self._instances(),
-            tags=self._parse("tags", parsers.tags, f"an object of 1 to {parsers.MAX_TAGS} texts, not {{}}") or {},
+            tags=self._parse("tags", parsers.tags, f"an object of 1 to {parsers.MAX_TAGS} strings, not {{}}") or {},
             region=region,
-            max_age=self._parse("max_age_minutes", parsers.minutes, "whole minutes, 0 or more, not {}") or timedelta(0),
+            max_age=self._parse("max_age_minutes", parsers.minutes, "an integer of 0 or more, not {}") or timedelta(0),
             retention_days=self._retention_days(),
             wait_seconds=min(
-                86_400, self._parse("wait_seconds", parsers.not_negative, "whole seconds, 0 or more, not {}") or 0
+                86_400, self._parse("wait_seconds", parsers.not_negative, "an integer of 0 or more, not {}") or 0
             ),
             dry_run=self._parse("dry_run", parsers.boolean, "true or false, not {}") or False,
-            reason=self._parse("reason", parsers.reason, "a text of at most 200 characters, not {}") or None,
-            jobs=self._parse("jobs", self._jobs, "an object that gives each REGION/r-… a list of job IDs, not {}")
-            or {},
+            reason=self._parse("reason", parsers.reason, "a string of at most 200 characters, not {}") or None,
+            jobs=self._parse("jobs", self._jobs, "an object with a list of job IDs for each REGION/r-…, not {}") or {},
             follow_up=follow_up,
         )
         if not (request.instances or request.tags or self.errors):
             self.errors.append(
-                f"instance_ids is missing: the {self.event.place} names no instance; it takes IDs such as "
-                "r-bp1zxszhcgatnx01, cn-hangzhou/r-bp1zxszhcgatnx01 or an ARN, or `tags`"
+                f"instance_ids is missing: the {self.event.place} names no instance; use IDs such as "
+                "r-bp1zxszhcgatnx01, cn-hangzhou/r-bp1zxszhcgatnx01 or an ARN, or use tags"
             )
         limit = self.defaults.max_instances
         if limit is not None and len(request.instances) > limit:
@@ -113,7 +114,7 @@ class _Reader:
         return request
 
     def _sort_fields(self) -> None:
-        """Sort the fields by the contract's names, however they are spelt."""
+        """Put the fields' values into `values`, by the names of FIELDS: `InstanceId` → `instance_ids`."""
         unknown = []
         for name, value in self._raw_fields().items():
             known = _NAMES.get(re.sub("[_-]", "", str(name)).lower())
@@ -128,11 +129,11 @@ class _Reader:
                 self.values[known] = value
         if unknown:
             more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
-            verb = "is no field" if len(unknown) == 1 else "are no fields"
-            self.errors.append(f"{', '.join(unknown[:20])}{more} {verb} of a request: those are {', '.join(FIELDS)}")
+            noun = "field" if len(unknown) == 1 else "fields"
+            self.errors.append(f"unknown {noun}: {', '.join(unknown[:20])}{more}. Known fields: {', '.join(FIELDS)}")
 
     def _raw_fields(self) -> Mapping[str, Any]:
-        """The fields as they came: an object's; a list or a text of instance IDs is `instance_ids` alone."""
+        """Return the fields as they came: an object's fields; a list or a string of instance IDs is `instance_ids`."""
         raw, place, is_strict = self.event.fields, self.event.place, self.event.strict
         if self.event.error:
             self.errors.append(self.event.error)
@@ -147,9 +148,9 @@ class _Reader:
             error = parsers.json_error(raw)
             if is_strict or (error and self.event.kind is TriggerKind.HTTP):  # not quoted: it could be a secret
                 what = error or f"neither JSON nor instance IDs ({len(raw)} characters)"
-                self.errors.append(f"the {place} is a text that is {what}")
+                self.errors.append(f"the {place} is {what}; send a JSON object or instance IDs")
         elif raw is not None and is_strict:
-            self.errors.append(f"the {place} is {parsers.json_type(raw)}: it takes a JSON object or instance IDs")
+            self.errors.append(f"the {place} is {parsers.json_type(raw)}; send a JSON object or instance IDs")
         return {}
 
     def _parse(self, name: str, parser: Callable[[Any], Any], expected: str) -> Any:
@@ -158,7 +159,7 @@ class _Reader:
         try:
             return parser(self.values[name])
         except (ValueError, TypeError, AttributeError):
-            self.errors.append(f"{name} takes {expected.format(parsers.quote(self.values[name]))}")
+            self.errors.append(f"{name} must be {expected.format(parsers.quote(self.values[name]))}")
             return None
 
     def _instances(self) -> tuple[InstanceRef, ...]:
@@ -177,11 +178,11 @@ class _Reader:
         if wrong:
             more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
             self.errors.append(
-                f"instance_ids takes r-…, REGION/r-… or acs:kvstore:REGION:ACCOUNT:instance/r-…, "
+                f"instance_ids must be r-…, REGION/r-… or acs:kvstore:REGION:ACCOUNT:instance/r-…, "
                 f"not {', '.join(dict.fromkeys(wrong[:5]))}{more}"
             )
         if not self.region and ("tags" in self.values or any(not instance.region for instance in found)):
-            self.errors.append("region is missing, and the runtime names none: it takes a region such as cn-hangzhou")
+            self.errors.append("region is missing, and the runtime names none; use a region such as cn-hangzhou")
         return tuple(found)
 
     def _since(self) -> datetime:
@@ -193,11 +194,11 @@ class _Reader:
         since = since or self.now
         if since - self.now > MAX_AHEAD:
             self.errors.append(
-                f"since is {timestamps.render(since)}, but the function's clock says {timestamps.render(self.now)}: "
-                f"it takes a time at most {MAX_AHEAD.seconds} s ahead; set the sender's clock"
+                f"since is {timestamps.render(since)} but must be at most {MAX_AHEAD.seconds} s ahead of the "
+                f"function's clock, which says {timestamps.render(self.now)}; set the sender's clock"
             )
         elif since.year < 2000:
-            self.errors.append(f"since is {timestamps.render(since)}: it takes a time after the year 2000")
+            self.errors.append(f"since is {timestamps.render(since)} but must be in the year 2000 or later")
         return since
 
     def _retention_days(self) -> int | None:
@@ -208,7 +209,7 @@ class _Reader:
         try:
             return self.read_follow_up(self.event.fields["follow"])
         except (KeyError, TypeError, ValueError, AttributeError):
-            self.errors.append("follow takes an object with first, due and trigger_id, as the function sends it")
+            self.errors.append("follow must be an object with first, due and trigger_id, as the function sends it")
             return None
 
     def _jobs(self, value: dict[str, Any]) -> dict[str, tuple[str, ...]]:

@@ -1,4 +1,8 @@
-"""A request: instances that are to have a backup that began at or after `since`; and a batch of them."""
+"""Define a request: the instances that have to have a backup which started at or after `since`.
+
+Two words that are used everywhere: a *follow-up* is the same request again, sent by the function to itself, for the
+instances that have not reached a final state; a *shard* is a part of a large request, sent in the same way.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,10 @@ from redis_backup.request.instances import InstanceRef
 
 @dataclass(frozen=True)
 class Totals:
-    """What is final already of a request (or shard): counts, and as many keys of failed instances as fit.
+    """What is final of a request (or shard): numbers of instances and attempts, and as many failed instances as fit.
 
-    `unlisted`: how many instances have the tags, but were not listed, so that they got no backup.
+    `failed_ids`: their keys, `REGION/r-…`; `unlisted`: how many instances with the tags were not listed, so that they
+    got no backup.
     """
 
     succeeded: int = 0
@@ -27,11 +32,12 @@ class Totals:
 
 @dataclass(frozen=True)
 class FollowUpInfo:
-    """What a follow-up knows of the event that it goes on with.
+    """What a follow-up (or shard) knows of the event for which it was sent.
 
-    `first`: when the first invocation began; `due`: when this one is to run (a shard: `since`); `kind` and
-    `trigger_id`: the first trigger's; `total`: how many instances the whole request has; `sent_at`: when a prompt
-    invocation sent this shard; `shard`: which part of the request it is, such as `3/50`.
+    `first`: when the first invocation began; `due`: when this one has to run (a shard: `since`); `kind` and
+    `trigger_id`: the first trigger's; `total`: how many instances the whole request has; `totals`: what earlier
+    invocations have finished; `sent_at`: when a prompt invocation (see `redis_backup.reconcile.watch`) sent this shard;
+    `shard`: which part of the request it is, such as `3/50`.
     """
 
     first: datetime
@@ -46,7 +52,7 @@ class FollowUpInfo:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One request, complete. `jobs` maps an instance's key to what earlier answers reported of its jobs."""
+    """One complete request. `jobs` maps an instance's key to what earlier answers reported of its backup jobs."""
 
     kind: TriggerKind
     trigger_id: str
@@ -65,36 +71,36 @@ class Request:
 
     @property
     def earliest_start(self) -> datetime:
-        """The earliest start of a backup that satisfies it. R-KVStore lists times in whole seconds, cut off."""
+        """Return the earliest start time of a backup that satisfies the request. R-KVStore cuts times to seconds."""
         return (self.since - self.max_age).replace(microsecond=0)
 
     @property
     def is_shard(self) -> bool:
-        """Whether it is a part of a large request that is due at the event's own time."""
+        """Return whether it is a part of a large request, which is due at the event's own time."""
         return self.follow_up is not None and self.follow_up.due == self.since
 
     @property
     def total(self) -> int:
-        """How many instances the whole request has, of which this may be a part."""
+        """Return how many instances the whole request has; this request may be a part of it."""
         return max(len(self.instances), self.follow_up.total if self.follow_up else 0)
 
     @property
     def earlier_totals(self) -> Totals:
-        """What earlier invocations have brought to an end."""
+        """Return what earlier invocations have finished."""
         return self.follow_up.totals if self.follow_up else Totals(unlisted=self.unlisted)
 
 
 def too_many_instances(count: int, limit: int) -> str:
-    """What is said of a request with more instances than one may have."""
+    """Return the message for a request with more instances than it may have."""
     return (
-        f"the request names {count} instances: at most {limit} go into one; raise BACKUP_MAX_INSTANCES in the "
+        f"the request names {count} instances but must name at most {limit}; raise BACKUP_MAX_INSTANCES in the "
         "function's environment, or split the request"
     )
 
 
 @dataclass(frozen=True)
 class SharedInstance:
-    """An instance that two events of a batch name: `request` leaves it to the stricter one, `owner`."""
+    """An instance that two events of a batch name: `request` leaves it to `owner`, the stricter one."""
 
     request: Request
     owner: Request
@@ -102,9 +108,9 @@ class SharedInstance:
 
 
 def merge(requests: Sequence[Request]) -> tuple[list[Request], list[SharedInstance]]:
-    """Leave each instance to one request: a real one before a dry run, then the one with the latest earliest start.
+    """Give each instance to one request: a real one before a dry run, then the one with the latest earliest start.
 
-    Where that one knows of no jobs, it has another's.
+    If that request knows no jobs of the instance, it takes another's.
     """
     requests = list({_identity(request): request for request in reversed(requests)}.values())[::-1]
     owners: dict[InstanceRef, int] = {}
@@ -131,6 +137,6 @@ def merge(requests: Sequence[Request]) -> tuple[list[Request], list[SharedInstan
 
 
 def _identity(request: Request) -> tuple[object, ...]:
-    """What two deliveries of one event have in common: a batch may hold it twice."""
+    """Return what two deliveries of one event have in common; a batch may have it twice."""
     content = (request.instances, request.max_age, request.retention_days, request.dry_run, request.reason)
     return (request.kind, request.trigger_id, request.since, *content)
