@@ -1,6 +1,6 @@
 """Fill in `${vars.…}` and `${account}` in deploy/*.json from the vars of s.yaml: python deploy/render.py ACCOUNT_ID
 
-The results go to build/deploy/, where the commands of README.md and log.tf take them from.
+The results are written to build/deploy/; the commands of README.md and log.tf use them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ OUT = PROJECT / "build" / "deploy"
 
 
 def values(account: str) -> dict[str, str]:
-    """What placeholders stand for. Raise ValueError for an account ID that is none."""
+    """Return the values of all placeholders. Raise ValueError if the account ID is not valid."""
     if not re.fullmatch(r"\d{16}", account):
-        raise ValueError(f"an account ID has 16 digits, unlike {account!r}; `aliyun sts GetCallerIdentity` shows yours")
+        raise ValueError(f"an account ID has 16 digits, not {account!r}; `aliyun sts GetCallerIdentity` shows yours")
     variables = yaml.safe_load((PROJECT / "s.yaml").read_text(encoding="utf-8"))["vars"]
     return {"account": account, **{f"vars.{name}": str(value) for name, value in variables.items()}}
 
 
 def fill(text: str, known: Mapping[str, str], *, in_json: bool = True) -> str:
-    """Replace the placeholders. Raise KeyError for an unknown variable. Other `${…}` (Log Service's own) stay."""
+    """Replace the placeholders. Raise KeyError for an unknown variable. Log Service's own `${…}` stay.
+
+    `"${account}", {"account": "1"}` → `"1"`.
+    """
 
     def value(match: re.Match[str]) -> str:
         filled = known[match[1]]
@@ -36,14 +39,14 @@ def fill(text: str, known: Mapping[str, str], *, in_json: bool = True) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write every file; the exit status."""
+    """Write every file. Return the exit status."""
     try:
         known = values(arguments[0] if len(arguments) == 1 else "")
     except ValueError as error:
         sys.stderr.write(f"{__doc__}\n{error}\n")
         return 2
     OUT.mkdir(parents=True, exist_ok=True)
-    for old in OUT.glob("*.json"):  # the commands send whatever is there
+    for old in OUT.glob("*.json"):  # the commands send every file in this folder
         old.unlink()
     for source in sorted(Path(__file__).parent.glob("*.json")):
         text = fill(source.read_text(encoding="utf-8"), known)

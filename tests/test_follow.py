@@ -145,7 +145,7 @@ def test_following_can_be_turned_off(make_cloud) -> None:
     cloud.kvstore.instance("r-1").status = "Changing"
     error = cloud.invoke({**event, "id": "e2", "time": "2026-11-24T02:00:01Z"}).error
     assert error["errorType"] == "BackupPending"
-    assert "nothing follows up what is not final: BACKUP_FOLLOW_SECONDS is 0" in error["errorMessage"]
+    assert "no follow-up will look at unfinished instances: BACKUP_FOLLOW_SECONDS is 0" in error["errorMessage"]
     assert queued(cloud) == []
 
 
@@ -407,7 +407,7 @@ def test_tags_select_redis_and_tair_page_by_page_and_join_the_named(make_cloud) 
 def test_tags_that_select_nothing_are_an_error_that_says_so(make_cloud) -> None:
     error = make_cloud().invoke({"tags": {"env": "prod"}}).error
     assert error["errorType"] == "InvalidRequest"
-    assert 'tags {"env": "prod"} select no instance in cn-hangzhou' in error["errorMessage"]
+    assert 'no instance in cn-hangzhou has the tags {"env": "prod"}' in error["errorMessage"]
 
 
 @pytest.mark.parametrize(("fault", "error_type"), [("reset", "BackupPending"), (None, "BackupFailed")])
@@ -417,7 +417,7 @@ def test_tags_that_cannot_be_looked_up_start_nothing(make_cloud, fault: str | No
     cloud = make_cloud(policy=policy, faults=faults)
     error = cloud.invoke({"tags": {"env": "prod"}, "instance_ids": "r-1"}).error
     assert error["errorType"] == error_type
-    assert "nothing was started, since the tags could not be looked up" in error["errorMessage"]
+    assert "nothing was started, because the tags could not be looked up" in error["errorMessage"]
     assert cloud.kvstore.instance("r-1").backups == []
     last = cloud.logs.records[-1]
     assert (last["event"], last["trigger"], "trigger_id" in last, "hint" in last) == ("report", "manual", True, True)

@@ -28,8 +28,8 @@ VANISHED_AFTER = timedelta(minutes=10)  # a job that is in no list for so long c
 class Attempt:
     """One backup that was started for the request, or that others started and the request adopted.
 
-    Times are R-KVStore's. `answered_ids`: how many job IDs CreateBackup answered, 0 if that is not known, as for adopted
-    ones; `ended`: how it ended, None while it runs; `missing_since`: since when one of its jobs is in no list;
+    Times are R-KVStore's. `answered_ids`: how many job IDs CreateBackup answered, 0 if that is not known, as for
+    adopted ones; `ended`: how it ended, None while it runs; `missing_since`: since when one of its jobs is in no list;
     `partial_since`: since when fewer shards are listed than the cluster has, and none runs.
     """
 

@@ -1,4 +1,4 @@
-"""Read the bytes that FC passes to the function: which trigger invoked it, when, and where the request's fields are.
+"""Read the bytes that FC passes to the function: which trigger invoked it, when, and its fields.
 
     bytes ─► timer        payload ───────────────┐
              CloudEvent   data, else subject ────┤

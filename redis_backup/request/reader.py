@@ -91,7 +91,8 @@ class _Reader:
             instances=self._instances(),
             tags=self._parse("tags", parsers.tags, f"an object of 1 to {parsers.MAX_TAGS} strings, not {{}}") or {},
             region=region,
-            max_age=self._parse("max_age_minutes", parsers.minutes, "an integer of 0 or more, not {}") or timedelta(0),
+            max_age=self._parse("max_age_minutes", parsers.minutes, "an integer from 0 to 5256000, not {}")
+            or timedelta(0),
             retention_days=self._retention_days(),
             wait_seconds=min(
                 86_400, self._parse("wait_seconds", parsers.not_negative, "an integer of 0 or more, not {}") or 0
@@ -194,8 +195,8 @@ class _Reader:
         since = since or self.now
         if since - self.now > MAX_AHEAD:
             self.errors.append(
-                f"since is {timestamps.render(since)} but must be at most {MAX_AHEAD.seconds} s ahead of the "
-                f"function's clock, which says {timestamps.render(self.now)}; set the sender's clock"
+                f"since is {timestamps.render(since)}, but the function's clock says {timestamps.render(self.now)}; "
+                f"use a time at most {MAX_AHEAD.seconds} s ahead of it, or set the sender's clock"
             )
         elif since.year < 2000:
             self.errors.append(f"since is {timestamps.render(since)} but must be in the year 2000 or later")
