@@ -1,12 +1,12 @@
-"""Builds what is deployed, into build/package and build/package.zip. `make package` runs it.
+"""Build the function's package, build/package and build/package.zip. `make package` runs it.
 
-    wheels of deploy/constraints.txt ─► unpacked, without what a function never needs ─┐
-    handler.py, redis_backup/ ──────────► without the pipeline's command ──────────────┴─► compiled ─► folder and zip
+    wheels of deploy/constraints.txt ─► unpacked, without files that a function never needs ─┐
+    handler.py, redis_backup/ ─────────► without the pipeline's command ─────────────────────┴─► compiled ─► folder, zip
 
-The same input gives the same bytes: files come in order, with one date (SOURCE_DATE_EPOCH), and are compiled with one
-hash seed. Nothing is left out that an import could need, since where `redis_backup.alibaba.lazy_sdk` steps aside, the
-SDKs are imported as usual. C extensions that serve asynchronous calls alone are left out: each has a fallback in
-Python.
+The same input gives the same bytes: files are in order, have one date (SOURCE_DATE_EPOCH), and are compiled with one
+hash seed. All modules that an import could need are included, since the SDKs are imported as usual if
+`redis_backup.alibaba.lazy_sdk` cannot make an import lazy. C extensions that only asynchronous calls use are left out:
+each has a fallback in Python.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PYTHON = "3.10"  # the runtime's
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")  # python3.10 of FC: glibc 2.28
 # Published as source alone: with wheels only, pip finds no aliyun-fc2, and silently an old alibabacloud-tea.
 SOURCES = ("alibabacloud-tea", "aliyun-fc2")
-TARGET = {  # what pip's markers are to be evaluated for, rather than for this machine
+TARGET = {  # the runtime for which pip's markers are evaluated, instead of this machine
     "python_version": PYTHON,
     "python_full_version": f"{PYTHON}.13",
     "implementation_name": "cpython",
@@ -58,10 +58,11 @@ OWN_DROPPED = ("redis_backup/__main__.py", "*/__pycache__/*")
 
 
 class PackageError(Exception):
-    """The package cannot be built; the text says why."""
+    """The package cannot be built; the message says why."""
 
 
 def main() -> None:
+    """Build the package into the folder that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, default=BUILD / "package", help="folder; the zip is put beside it")
     output: Path = parser.parse_args().output.resolve()
@@ -93,7 +94,7 @@ def build(output: Path) -> str:
 
 
 def read_pins(path: Path) -> dict[str, str]:
-    """The versions by canonical name. Raise PackageError at a line that is no pin."""
+    """Read a file of pins: `tea==1.2` → `{"tea": "1.2"}`. Raise PackageError at any other line."""
     lines = [line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
     found = {line: re.fullmatch(r"([A-Za-z0-9._-]+)==([A-Za-z0-9.+!]+)", line) for line in lines if line}
     if bad := [line for line, match in found.items() if not match]:
@@ -102,13 +103,13 @@ def read_pins(path: Path) -> dict[str, str]:
 
 
 def wheels(pins: dict[str, str], cache: Path) -> list[Path]:
-    """One wheel for each pin, fetched or built where the cache has none."""
+    """Return one wheel for each pin; fetch or build those that the cache does not have."""
     cache.mkdir(parents=True, exist_ok=True)
     missing = [name for name in pins if not _wheel(cache, name, pins[name])]
     ready = [f"{name}=={pins[name]}" for name in missing if name not in SOURCES]
     for name in missing:
         if name in SOURCES:
-            # Neither an index of wheels nor its newest one will do: exactly this version, built here.
+            # There are no wheels of these, or only of other versions: build exactly this version here.
             pip("wheel", "--no-deps", f"--no-binary={name}", f"--wheel-dir={cache}", f"{name}=={pins[name]}")
     if ready:
         platforms = [f"--platform={platform}" for platform in PLATFORMS]
@@ -121,7 +122,7 @@ def wheels(pins: dict[str, str], cache: Path) -> list[Path]:
 
 
 def _wheel(cache: Path, name: str, version: str) -> Path | None:
-    """That of the runtime, or of any: never one that was built for this machine's own Python."""
+    """Return the cached wheel for the runtime or for any platform, never one for this machine's own Python."""
     for path in sorted(cache.glob("*.whl")):
         its_name, its_version, _, tags = parse_wheel_filename(path.name)
         fits = any(tag.platform == "any" or tag.platform in PLATFORMS for tag in tags)
@@ -131,7 +132,7 @@ def _wheel(cache: Path, name: str, version: str) -> Path | None:
 
 
 def pip(command: str, *arguments: str) -> None:
-    """Run this Python's pip. Raise PackageError with what it said where it fails."""
+    """Run this Python's pip. Raise PackageError with its output if it fails."""
     say(f"pip {command} {' '.join(each for each in arguments if not each.startswith('-'))}\n")
     full = [sys.executable, "-m", "pip", command, "--quiet", "--disable-pip-version-check", *arguments]
     done = subprocess.run(full, capture_output=True, text=True, check=False)  # noqa: S603 - nothing from outside
@@ -140,7 +141,7 @@ def pip(command: str, *arguments: str) -> None:
 
 
 def contents(paths: Iterable[Path], dropped: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """The files of wheels, by where they are installed."""
+    """Return the files of wheels, each with the path at which it is installed."""
     for path in paths:
         with zipfile.ZipFile(path) as wheel:
             for name in wheel.namelist():
@@ -151,7 +152,7 @@ def contents(paths: Iterable[Path], dropped: Iterable[str]) -> Iterator[tuple[st
 
 
 def own_files() -> Iterator[tuple[str, bytes]]:
-    """The function itself."""
+    """Return the files of the function itself."""
     for path in [PROJECT / "handler.py", *(PROJECT / "redis_backup").rglob("*.py")]:
         name = path.relative_to(PROJECT).as_posix()
         if not _matches(name, OWN_DROPPED):
@@ -163,8 +164,8 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 
 
 def check_complete(files: dict[str, bytes], pins: dict[str, str]) -> None:
-    """Raise PackageError where a package's metadata asks for what is not pinned, or not in that version."""
-    faults = []
+    """Raise PackageError if a package requires another one that is not pinned, or is pinned in a wrong version."""
+    errors = []
     for name in files:
         if name.endswith(".dist-info/METADATA"):
             header = files[name].decode().partition("\n\n")[0]
@@ -174,22 +175,22 @@ def check_complete(files: dict[str, bytes], pins: dict[str, str]) -> None:
                     continue
                 version = pins.get(canonicalize_name(wanted.name))
                 if version is None or version not in wanted.specifier:
-                    faults.append(f"{name.partition('-')[0]} asks for {wanted}, and {version or 'none'} is pinned")
-    if faults:
-        raise PackageError("deploy/constraints.txt: " + "; ".join(faults))
+                    errors.append(f"{name.partition('-')[0]} requires {wanted}, but {version or 'none'} is pinned")
+    if errors:
+        raise PackageError("deploy/constraints.txt: " + "; ".join(errors))
 
 
 def compile_all(folder: Path) -> str:
-    """Compile every module for the runtime; what was done, in words. Without such an interpreter none is compiled.
+    """Compile every module for the runtime, if its interpreter is installed. Return what was done, in words.
 
-    `unchecked-hash`: a .pyc that is checked by date is stale, and useless, where unpacking has changed the dates.
+    `unchecked-hash`: a .pyc that is checked by date would be stale, and useless, if unpacking changes the dates.
     """
     python = find_python()
     if python is None:
         return f"not compiled: no Python {PYTHON} here, so cold starts take 2 to 3 times as long"
     options = ["-q", "-f", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", "/code"]
     command = [python, "-s", "-S", "-m", "compileall", *options, str(folder)]
-    environ = {"PYTHONHASHSEED": "0"}  # or sets of constants come in any order
+    environ = {"PYTHONHASHSEED": "0"}  # else the order of constant sets is random
     where = Path(python).parent  # -m looks for modules there first
     done = subprocess.run(command, env=environ, cwd=where, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
@@ -198,7 +199,7 @@ def compile_all(folder: Path) -> str:
 
 
 def find_python() -> str | None:
-    """An interpreter of the runtime's minor version: this one, on PATH, pyenv's, or uv's."""
+    """Return an interpreter of the runtime's minor version: this one, one on PATH, pyenv's, or uv's; None for none."""
     roots = [Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"]
     roots.append(Path(os.environ.get("UV_PYTHON_INSTALL_DIR", "~/.local/share/uv/python")).expanduser())
     candidates = [sys.executable, shutil.which(f"python{PYTHON}")]
@@ -212,7 +213,7 @@ def find_python() -> str | None:
 
 
 def stamp(folder: Path) -> None:
-    """One date and one mode for all."""
+    """Give all files and folders the same date and mode."""
     when = epoch()
     for path in [*folder.rglob("*"), folder]:
         path.chmod(0o755 if path.is_dir() else 0o644)
@@ -220,12 +221,12 @@ def stamp(folder: Path) -> None:
 
 
 def epoch() -> int:
-    """SOURCE_DATE_EPOCH, by default the first moment that a zip can hold."""
+    """Return SOURCE_DATE_EPOCH, by default the first time that a zip can hold."""
     return int(os.environ.get("SOURCE_DATE_EPOCH", datetime(1980, 1, 1, tzinfo=timezone.utc).timestamp()))
 
 
 def write_zip(folder: Path) -> Path:
-    """The folder's files, in order, as a zip beside it."""
+    """Write the folder's files, in order, into a zip beside it."""
     target = folder.with_name(f"{folder.name}.zip")
     date = datetime.fromtimestamp(max(epoch(), 315_532_800), timezone.utc).timetuple()[:6]
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
@@ -237,7 +238,7 @@ def write_zip(folder: Path) -> Path:
 
 
 def summary(folder: Path, archive: Path, compiled: str) -> str:
-    """Size, number of files, what is biggest, and the digest by which two builds are compared."""
+    """Return the size, the number of files, the biggest parts, and a digest to compare two builds."""
     sizes: Counter[str] = Counter()
     for path in _files(folder):
         sizes[path.relative_to(folder).parts[0]] += path.stat().st_size
@@ -254,6 +255,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def say(text: str) -> None:
+    """Write a string to stdout at once."""
     sys.stdout.write(text)
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""Who is invoked: what `context` and the runtime's environment say about this invocation."""
+"""Read what FC's `context` and the environment say about this invocation: function, account, region, credentials."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from redis_backup.credentials import Credentials
 from redis_backup.errors import InvalidSetting
 from redis_backup.runtime import Clock
 
-_DEFAULT_TIMEOUT = 60.0  # seconds; assumed where the context does not say
+_DEFAULT_TIMEOUT = 60.0  # seconds; assumed if the context has none
 
 
 @dataclass(frozen=True)
 class Context:
-    """One invocation of the function. Times are monotonic seconds of the clock; `service` is empty on FC 3.0."""
+    """One invocation of the function.
+
+    `started` is in seconds of the monotonic clock, `timeout` in seconds; `service` is empty on FC 3.0.
+    """
 
     request_id: str
     region: str
@@ -32,20 +35,20 @@ class Context:
 
     @property
     def stop_work_at(self) -> float:
-        """When to start nothing more, so that records, follow-ups and the answer get out before the platform kills."""
+        """Return when to start nothing more: the rest of the time is for records, follow-ups and the answer."""
         return self.started + self.timeout - min(15.0, max(1.0, self.timeout * 0.15))
 
     @property
     def stop_sending_at(self) -> float:
-        """When to give up on follow-ups too."""
+        """Return when to stop sending follow-ups too."""
         return self.started + self.timeout - min(3.0, max(0.5, self.timeout * 0.05))
 
     @classmethod
     def from_runtime(cls, context: Any, environ: Mapping[str, str], clock: Clock) -> Context:
-        """Read FC's context, which differs between runtimes (python3.12 has no credentials and no service).
+        """Read FC's context, which differs between runtimes (python3.12's has no credentials and no service).
 
-        The context's credentials come first: those of the environment are as old as the instance.
-        Raise InvalidSetting where there are none at all.
+        The context's credentials come first: those of the environment are as old as the function's instance.
+        Raise InvalidSetting if there are none at all.
         """
 
         def read(path: str, variable: str = "") -> str:
@@ -83,11 +86,12 @@ class Context:
         )
 
 
-def time_in(request_id: str, now: datetime) -> datetime | None:
-    """The time in a request ID of FC 3.0 (`1-64f7449a-…`: hex seconds), None where it has none that can be true.
+def request_time(request_id: str, now: datetime) -> datetime | None:
+    """Return the time in a request ID of FC 3.0, None if it has none.
 
-    That this part is a time could not be confirmed; so one in the future (by more than clocks differ), or older than an
-    asynchronous event can get (7 days), is taken for something else.
+    `"1-64f7449a-127fbe39cd76"` → 2023-09-05T15:09:14Z: the second part is the time in hexadecimal seconds. No document
+    says so. Therefore a time in the future (by more than clocks differ), or older than an asynchronous event can be
+    (7 days), does not count.
     """
     match = re.fullmatch(r"1-([0-9a-f]{8})-[0-9a-f]+", request_id)
     if not match:

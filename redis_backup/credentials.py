@@ -1,4 +1,4 @@
-"""The keys that sign calls."""
+"""Hold the keys that sign calls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Credentials:
-    """Temporary keys of the function's role. Never part of a text."""
+    """Temporary keys of the function's role. `repr` does not show them."""
 
     access_key_id: str = field(repr=False)
     access_key_secret: str = field(repr=False)
@@ -15,6 +15,6 @@ class Credentials:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown, longest first."""
+        """Return the strings that must not be shown, the longest first."""
         parts = (self.security_token, self.access_key_secret, self.access_key_id)
         return tuple(sorted((part for part in parts if part), key=len, reverse=True))

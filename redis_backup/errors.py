@@ -1,4 +1,4 @@
-"""What can go wrong, one class per decision that the caller can take."""
+"""Define the errors that the function raises, one class for each decision that the caller can take."""
 
 from __future__ import annotations
 
@@ -7,41 +7,42 @@ from collections.abc import Sequence
 EXAMPLE = '{"instance_ids": ["r-bp1zxszhcgatnx01"], "region": "cn-hangzhou", "reason": "before release 42"}'
 
 
-def fitting(text: str, room: int) -> str:
-    """The text, cut to so many bytes where it is longer."""
+def truncate(text: str, max_bytes: int) -> str:
+    """Cut a string to at most so many bytes of UTF-8: `"abcdefghij", 8` → `"ab…"`."""
     encoded = text.encode("utf-8", "replace")
-    return text if len(encoded) <= room else encoded[: max(0, room - 6)].decode("utf-8", "ignore") + "…"
+    return text if len(encoded) <= max_bytes else encoded[: max(0, max_bytes - 6)].decode("utf-8", "ignore") + "…"
 
 
 class BackupError(Exception):
-    """The root. Its text is logged by the platform and sent to the caller, so it holds no secret."""
+    """The root of the function's errors. The platform logs its text and sends it to the caller, so it has no secret."""
 
 
 class InvalidSetting(BackupError):  # noqa: N818 - these names are what callers see as errorType
-    """The function is configured wrongly: correct the environment variables that the text names."""
+    """A setting of the function is wrong: correct the environment variables that the text names."""
 
 
 class InvalidRequest(BackupError):  # noqa: N818
-    """The event asks for something that cannot be done: correct it. Nothing was started.
+    """The event is not a valid request: correct it. Nothing was started.
 
-    `errors` has one text per field: its name, what it held and what it takes; `status`: the HTTP trigger's.
+    `errors` has one string for each wrong field: its name, its value and what it must be. `status` is the status of the
+    HTTP trigger's answer.
     """
 
     def __init__(self, errors: Sequence[str], *, started: str = "Nothing was started", status: int = 400) -> None:
         self.errors, self.status = tuple(errors), status
-        told, room = "", 7000  # bytes; the platform takes 8 KB of an error's text
-        for number, error in enumerate(fitting(error, 2000) for error in self.errors):
-            room -= len(error.encode()) + 2
-            if room < 0:
-                told += f"; and {len(self.errors) - number} more"
+        text, space = "", 7000  # bytes; the platform takes 8 KB of an error's text
+        for number, error in enumerate(truncate(error, 2000) for error in self.errors):
+            space -= len(error.encode()) + 2
+            if space < 0:
+                text += f"; and {len(self.errors) - number} more"
                 break
-            told += f"; {error}" if told else error
-        super().__init__(f"{told}. {started}. An event that works: {EXAMPLE}")
+            text += f"; {error}" if text else error
+        super().__init__(f"{text}. {started}. An event that works: {EXAMPLE}")
 
 
 class BackupFailed(BackupError):  # noqa: N818
-    """At least one instance has no backup, and sending the request again will not help by itself."""
+    """At least one instance has no backup, and sending the same request again does not help."""
 
 
 class BackupPending(BackupError):  # noqa: N818
-    """At least one instance has no backup yet and nothing will follow it up: send the request again."""
+    """At least one instance has no backup yet, and no follow-up looks at it again: send the request again."""

@@ -1,4 +1,9 @@
-"""One invocation from end to end: event → request → observe, decide, act → records, follow-ups and report."""
+"""Handle one invocation from end to end: event → request → observe, decide, act → records, follow-ups and report.
+
+An event can be *delivered* more than once. Instances that are not in a final state when the invocation ends are looked
+at again by a *follow-up*, an invocation that the function sends to itself. A large request is first split into
+*shards*, which are sent in the same way (`redis_backup.followups.payload`).
+"""
 
 from __future__ import annotations
 
@@ -8,13 +13,13 @@ from typing import Any
 
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.backoff import Deadline
-from redis_backup.context import Context, time_in
+from redis_backup.context import Context, request_time
 from redis_backup.errors import InvalidRequest
 from redis_backup.followups.handover import Handover
-from redis_backup.followups.payload import read_follow
+from redis_backup.followups.payload import read_follow_up
 from redis_backup.reconcile.reconciler import Reconciler
-from redis_backup.reconcile.watch import LEAST_TIMEOUT, ROOM
-from redis_backup.reconcile.work import Unfollowed, Work
+from redis_backup.reconcile.watch import MIN_TIMEOUT, TIME_FOR_WATCH
+from redis_backup.reconcile.work import NotFollowed, WorkItem
 from redis_backup.reporting import answers
 from redis_backup.reporting.closing import Closing
 from redis_backup.reporting.records import Recorder
@@ -25,22 +30,22 @@ from redis_backup.runtime import Runtime, utc_now
 from redis_backup.settings import Settings
 from redis_backup.states import Outcome, Problem, State
 
-_EVENTBRIDGE = 200.0  # seconds that its invocations watch at most: a push may take five minutes
-_LOOKUP_OF_A_BATCH = 30.0  # seconds that the tags of all events of a batch may take
+_EVENTBRIDGE_WATCH = 200.0  # seconds that EventBridge's invocations watch at most: it waits five minutes for an answer
+_BATCH_LOOKUP = 30.0  # seconds that listing the tagged instances of all events of a batch may take
 
 
 def handle(raw: bytes | str, context: Any, runtime: Runtime) -> Any:
-    """Ensure what an event asks for; the answer for its trigger.
+    """Ensure the backups that an event asks for, and return the answer for its trigger.
 
-    Raise InvalidRequest, BackupFailed or BackupPending for the triggers that take no other answer, always after every
-    record is out; InvalidSetting where the function's own settings or credentials are wrong.
+    Raise InvalidRequest, BackupFailed or BackupPending for triggers that ignore a returned answer, always after every
+    record was written; raise InvalidSetting if the function's settings or credentials are wrong.
     """
-    here = Context.from_runtime(context, runtime.environ, runtime.clock)
-    return _Invocation(here, Settings.from_environ(runtime.environ), runtime).handle(raw)
+    own_context = Context.from_runtime(context, runtime.environ, runtime.clock)
+    return _Invocation(own_context, Settings.from_environ(runtime.environ), runtime).handle(raw)
 
 
 class _Invocation:
-    """One invocation's way, from its event to its answer."""
+    """One invocation, from its event to its answer."""
 
     def __init__(self, context: Context, settings: Settings, runtime: Runtime) -> None:
         self._context, self._settings, self._clock = context, settings, runtime.clock
@@ -51,66 +56,70 @@ class _Invocation:
         self._handover = Handover(context, settings, runtime.clock, began, lambda text, why: warn(text, problem=why))
 
     def handle(self, raw: bytes | str) -> Any:
-        """Read the event, work on its instances, hand over what is not final, and answer."""
+        """Read the event, work on its instances, send follow-ups for what is not final, and return the answer."""
         kind, events = TriggerKind.MANUAL, list[Event]()
         try:
             events = read_events(raw, self._context.request_id)
             kind = answers.trigger_kind(events)
             if events[0].method not in ("", "POST"):
-                error = f"{events[0].method} is no way to ask for a backup: POST a JSON object"
+                error = f"the HTTP method is {events[0].method} but must be POST; send a JSON object"
                 raise InvalidRequest([error], status=405)
-            asked, refused, unselected = self._read(events)
+            requests, refused, lookup_error = self._read(events)
         except InvalidRequest as error:
             self._recorder.nothing_started(kind, events, error_code="InvalidRequest", error_message=str(error))
             return answers.refusal(kind, error)
         except ApiError as error:
             self._recorder.nothing_started(kind, events, problem=error.problem)
-            return answers.unselected(kind, error.problem)
-        requests, shared = merge(asked)
-        works = {request: [Work.from_request(request, each) for each in request.instances] for request in requests}
-        closing = Closing(self._context.request_id, kind, works, shared, self._recorder, refused, unselected)
-        every = [work for own in works.values() for work in own]
-        if len(every) <= self._settings.shard_size or any(request.follow for request in requests):
-            return closing.close(self._work(kind, works, every))
-        split = self._handover.split(works)
-        if split.is_in_vain:  # as many instances as time allows
-            self._reconciler.run(every, watch_until=self._last_watch(kind))
-            left = [request for request in requests if not request.dry_run]
-            return closing.close(dict.fromkeys(left, Unfollowed(split.why or "")))
-        for work in every:
-            work.outcome = Outcome(State.PENDING)  # what runs, its shard tells
-        for work, problem in split.unsent:
-            self._reconciler.record(work, Outcome(State.PENDING, error=problem))
-        return closing.split(split.listed, split.why)
+            return answers.lookup_failed(kind, error.problem)
+        requests, shared = merge(requests)
+        items_by_request = {
+            request: [WorkItem.from_request(request, each) for each in request.instances] for request in requests
+        }
+        closing = Closing(
+            self._context.request_id, kind, items_by_request, shared, self._recorder, refused, lookup_error
+        )
+        all_items = [item for items in items_by_request.values() for item in items]
+        if len(all_items) <= self._settings.shard_size or any(request.follow_up for request in requests):
+            return closing.close(self._work(kind, items_by_request, all_items))
+        shards = self._handover.send_shards(items_by_request)
+        if shards.none_sent:  # then this invocation works on as many instances as its time allows
+            self._reconciler.run(all_items, watch_until=self._watch_deadline(kind))
+            real_requests = [request for request in requests if not request.dry_run]
+            return closing.close(dict.fromkeys(real_requests, NotFollowed(shards.reason or "")))
+        for item in all_items:
+            item.outcome = Outcome(State.PENDING)  # the shard records the real state
+        for item, problem in shards.unsent:
+            self._reconciler.record(item, Outcome(State.PENDING, error=problem))
+        return closing.close_split(shards.entries, shards.reason)
 
     def _read(self, events: Sequence[Event]) -> tuple[list[Request], InvalidRequest | None, Problem | None]:
-        """All requests with their instances; what is wrong with other events of the batch; and why the tags of some
-        could not be looked up.
+        """Return all requests with their instances; the errors of other events of the batch; and why the instances with
+        the tags of some events could not be listed.
 
-        Raise InvalidRequest or ApiError where no event is left.
+        Raise InvalidRequest or ApiError if no event is left.
         """
         for name in self._settings.unknown:
-            self._recorder.warning(f"{name} is no setting of this function, and was ignored: is it misspelt?")
+            self._recorder.warning(f"{name} is not a setting of this function and was ignored; check its spelling")
         until = self._reconciler.deadline.at
-        if len(events) > 1:  # the neighbours of one that cannot be looked up are to be prompt
-            until = min(until, self._clock.monotonic() + _LOOKUP_OF_A_BATCH)
-        read = [self._read_one(event, until) for event in events]
+        if len(events) > 1:  # the other events must not wait too long for one whose tags cannot be looked up
+            until = min(until, self._clock.monotonic() + _BATCH_LOOKUP)
+        read = [self._read_event(event, until) for event in events]
         requests = [each for each in read if isinstance(each, Request)]
         refused = answers.refused_events(events, read)
-        unselected = [each for each in read if isinstance(each, ApiError)]
+        lookup_errors = [each for each in read if isinstance(each, ApiError)]
         if len(events) > 1:
             for event, each in zip(events, read, strict=True):
                 if not isinstance(each, Request):
                     self._recorder.refused(event, each.problem if isinstance(each, ApiError) else each)
         if not requests:
-            raise refused or unselected[0]
-        return requests, refused, unselected[0].problem if unselected else None
+            raise refused or lookup_errors[0]
+        return requests, refused, lookup_errors[0].problem if lookup_errors else None
 
-    def _read_one(self, event: Event, until: float) -> Request | InvalidRequest | ApiError:
-        """One event's request, or why there is none; its tags are looked up until then at most."""
+    def _read_event(self, event: Event, until: float) -> Request | InvalidRequest | ApiError:
+        """Return an event's request, or the error that prevents it. `until`: when listing its instances has to end."""
         now = utc_now(self._clock)
         try:
-            request = read_request(event, self._defaults(now), now, read_follow)
+            request = read_request(event, self._defaults(now), now, read_follow_up)
             request = self._reconciler.select(request, Deadline(self._clock, until))
         except (InvalidRequest, ApiError) as error:
             return error
@@ -119,42 +128,42 @@ class _Invocation:
         return request
 
     def _defaults(self, now: datetime) -> Defaults:
-        """What a request has that names none itself."""
-        settings, since = self._settings, time_in(self._context.request_id, now)
+        """Return the values for fields that a request does not have."""
+        settings, since = self._settings, request_time(self._context.request_id, now)
         return Defaults(self._context.region, settings.retention_days, since, settings.max_instances)
 
     def _work(
-        self, kind: TriggerKind, works: Mapping[Request, Sequence[Work]], every: Sequence[Work]
-    ) -> dict[Request, Unfollowed]:
-        """Bring all instances as far as they can be brought, and hand over the rest; why that is not possible."""
-        wait_until = self._context.started + max((request.wait_seconds for request in works), default=0)
-        is_asked = kind in (TriggerKind.MANUAL, TriggerKind.HTTP)
-        self._await_due(works)
-        left = [work for work in every if work.is_open]
+        self, kind: TriggerKind, items_by_request: Mapping[Request, Sequence[WorkItem]], all_items: Sequence[WorkItem]
+    ) -> dict[Request, NotFollowed]:
+        """Work on all instances, and send follow-ups. Return the requests that have no follow-up, and why."""
+        wait_until = self._context.started + max((request.wait_seconds for request in items_by_request), default=0)
+        has_caller = kind in (TriggerKind.MANUAL, TriggerKind.HTTP)
+        self._wait_until_due(items_by_request)
+        open_items = [item for item in all_items if item.is_open]
         self._reconciler.run(
-            left, wait_until=wait_until, watch_until=wait_until if is_asked else self._last_watch(kind)
+            open_items, wait_until=wait_until, watch_until=wait_until if has_caller else self._watch_deadline(kind)
         )
-        self._reconciler.expire(every)
-        unfollowed = self._handover.follow_up(works)
-        if left := [work for request in unfollowed for work in works[request] if work.wants_watch]:
-            self._reconciler.run(left, watch_until=self._last_watch(kind))  # nothing else will watch them
-        return unfollowed
+        self._reconciler.expire(all_items)
+        not_followed = self._handover.send_follow_ups(items_by_request)
+        if unwatched := [item for request in not_followed for item in items_by_request[request] if item.needs_watch]:
+            self._reconciler.run(unwatched, watch_until=self._watch_deadline(kind))  # no follow-up will watch them
+        return not_followed
 
-    def _last_watch(self, kind: TriggerKind) -> float:
-        """Until when, on the monotonic clock, an invocation watches at most, whoever follows up."""
+    def _watch_deadline(self, kind: TriggerKind) -> float:
+        """Return until when, on the monotonic clock, an invocation watches at most, with or without follow-ups."""
         last = self._context.stop_work_at
-        return min(last, self._context.started + _EVENTBRIDGE) if kind is TriggerKind.EVENTBRIDGE else last
+        return min(last, self._context.started + _EVENTBRIDGE_WATCH) if kind is TriggerKind.EVENTBRIDGE else last
 
-    def _await_due(self, works: Mapping[Request, Sequence[Work]]) -> None:
-        """That delays are honoured could not be confirmed: a follow-up that is early waits, and watches meanwhile."""
-        for request, own in works.items():
-            if request.follow is None or request.follow.due <= utc_now(self._clock):
+    def _wait_until_due(self, items_by_request: Mapping[Request, Sequence[WorkItem]]) -> None:
+        """Wait if a follow-up came before it is due, and watch meanwhile. (FC may ignore an invocation's delay.)"""
+        for request, items in items_by_request.items():
+            if request.follow_up is None or request.follow_up.due <= utc_now(self._clock):
                 continue
             self._reconciler.run(
-                [work for work in own if work.known.current is None], watch_until=self._context.stop_work_at
+                [item for item in items if item.known.current is None], watch_until=self._context.stop_work_at
             )
-            left = self._reconciler.deadline.remaining()
-            room = ROOM if self._context.timeout >= LEAST_TIMEOUT else 0.15 * left
-            pause = min((request.follow.due - utc_now(self._clock)).total_seconds(), left - room)
-            if pause > 0 and any(work.is_open for work in own):
+            remaining = self._reconciler.deadline.remaining()
+            reserved = TIME_FOR_WATCH if self._context.timeout >= MIN_TIMEOUT else 0.15 * remaining
+            pause = min((request.follow_up.due - utc_now(self._clock)).total_seconds(), remaining - reserved)
+            if pause > 0 and any(item.is_open for item in items):
                 self._clock.sleep(pause)

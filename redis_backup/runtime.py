@@ -1,6 +1,6 @@
-"""What surrounds an invocation: the environment, the clock and standard output.
+"""Hold what an invocation uses of the process: the environment, the clock and standard output.
 
-The function takes them as one argument, so that the simulator and the tests hand in their own and nothing is patched.
+The function takes them as one argument, so that the simulator and the tests pass their own and patch nothing.
 """
 
 from __future__ import annotations
@@ -18,53 +18,59 @@ from redis_backup import timestamps
 
 
 class Clock(Protocol):
-    """Time and chance, in seconds."""
+    """A source of time, in seconds, and of random numbers."""
 
     def time(self) -> float:
-        """Seconds since 1970-01-01T00:00:00Z."""
+        """Return the seconds since 1970-01-01T00:00:00Z."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back, for deadlines."""
+        """Return seconds that never go back, for deadlines."""
 
     def sleep(self, seconds: float) -> None:
-        """Let that much time pass."""
+        """Wait for so many seconds."""
 
     def uniform(self, low: float, high: float) -> float:
-        """A random number between the two, for jitter."""
+        """Return a random number between the two, for jitter."""
 
 
 def utc_now(clock: Clock) -> datetime:
-    """What time it is by a clock, in UTC."""
+    """Return the time of a clock in UTC."""
     return timestamps.from_epoch(clock.time())
 
 
 class SystemClock:
-    """The machine's own."""
+    """The clock of this machine."""
 
     def time(self) -> float:
+        """Return the seconds since 1970-01-01T00:00:00Z."""
         return time.time()
 
     def monotonic(self) -> float:
+        """Return seconds that never go back."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
+        """Wait for so many seconds."""
         time.sleep(seconds)
 
     def uniform(self, low: float, high: float) -> float:
+        """Return a random number between the two."""
         return random.uniform(low, high)  # noqa: S311 - jitter is no secret
 
 
 class Output(Protocol):
-    """Where records go: the part of a text stream that is used."""
+    """Where records go: the two methods of a text stream that are used."""
 
-    def write(self, text: str, /) -> object: ...
+    def write(self, text: str, /) -> object:
+        """Write a string."""
 
-    def flush(self) -> object: ...
+    def flush(self) -> object:
+        """Send out what was written."""
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """The outside world of one invocation."""
+    """What one invocation uses of the process."""
 
     environ: Mapping[str, str]
     clock: Clock
@@ -72,5 +78,5 @@ class Runtime:
 
     @classmethod
     def from_process(cls) -> Runtime:
-        """The real one. Looked up at each invocation, since FC replaces `sys.stdout` after the import."""
+        """Return the real process's. Read at each invocation, since FC replaces `sys.stdout` after the import."""
         return cls(os.environ, SystemClock(), sys.stdout)

@@ -1,4 +1,4 @@
-"""The one place that reads the function's settings from the environment."""
+"""Read the function's settings from the environment. No other module reads them there."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ T = TypeVar("T")
 
 
 def is_retention(days: int) -> bool:
-    """Whether R-KVStore takes it as BackupRetentionPeriod (CreateBackup's reference: 7 to 730, or -1)."""
+    """Return whether CreateBackup takes this number as BackupRetentionPeriod: 7 to 730, or -1.
+
+    https://www.alibabacloud.com/help/en/redis/developer-reference/api-r-kvstore-2015-01-01-createbackup-redis
+    """
     return days == -1 or 7 <= days <= 730
 
 
 @dataclass(frozen=True)
 class Settings:
-    """See the contract of each in docs/reference.md. Durations are in the unit that the name says.
+    """The settings; "Settings" in docs/reference.md explains each. The name of a duration says its unit.
 
-    `unknown`: other variables that begin with BACKUP_, perhaps misspelt.
+    `unknown`: names of other variables that begin with BACKUP_; they may be misspelt.
     """
 
     concurrency: int = 16
@@ -39,16 +42,16 @@ class Settings:
     unknown: tuple[str, ...] = ()
 
     def allows(self, key: str) -> bool:
-        """Whether `REGION/INSTANCE_ID` may be backed up."""
+        """Return whether the instance `REGION/INSTANCE_ID` may be backed up."""
         return any(fnmatchcase(key, pattern) for pattern in self.allow)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Read the BACKUP_* variables. An empty one counts as unset. Raise InvalidSetting naming every bad one."""
+        """Read the BACKUP_* variables; an empty one counts as unset. Raise InvalidSetting that names all wrong ones."""
         errors: list[str] = []
         known = set()
 
-        def read(name: str, default: T, convert: Callable[[str], T], takes: str) -> T:
+        def read(name: str, default: T, convert: Callable[[str], T], expected: str) -> T:
             known.add(name)
             text = environ.get(name, "").strip()
             if name not in environ or (not text and name != "BACKUP_ALLOW"):
@@ -56,20 +59,20 @@ class Settings:
             try:
                 return convert(text)
             except ValueError:
-                shown = "***" if "@" in text else repr(text[:60])  # a URL may hold a password
-                errors.append(f"{name} is {shown}: it takes {takes}")
+                value = "***" if "@" in text else repr(text[:60])  # a URL may hold a password
+                errors.append(f"{name} is {value} but must be {expected}")
                 return default
 
         settings = cls(
-            concurrency=read("BACKUP_CONCURRENCY", cls.concurrency, _whole(1, 256), "1 to 256"),
+            concurrency=read("BACKUP_CONCURRENCY", cls.concurrency, _integer(1, 256), "1 to 256"),
             retention_days=read("BACKUP_RETENTION_DAYS", None, _retention, RETENTION_DAYS),
-            max_attempts=read("BACKUP_MAX_ATTEMPTS", cls.max_attempts, _whole(1, 10), "1 to 10"),
-            follow_seconds=read("BACKUP_FOLLOW_SECONDS", cls.follow_seconds, _whole(0, 2400), "0 (off) to 2400"),
+            max_attempts=read("BACKUP_MAX_ATTEMPTS", cls.max_attempts, _integer(1, 10), "1 to 10"),
+            follow_seconds=read("BACKUP_FOLLOW_SECONDS", cls.follow_seconds, _integer(0, 2400), "0 (off) to 2400"),
             follow_hours=read("BACKUP_FOLLOW_HOURS", cls.follow_hours, _hours, "a number of hours, 0 to 168"),
-            allow=read("BACKUP_ALLOW", cls.allow, _patterns, "patterns of REGION/INSTANCE_ID, or * for all"),
-            max_instances=read("BACKUP_MAX_INSTANCES", cls.max_instances, _whole(1, 100_000), "1 to 100000"),
-            shard_size=read("BACKUP_SHARD_SIZE", cls.shard_size, _whole(1, 1000), "1 to 1000"),
-            endpoint=read("BACKUP_ENDPOINT", None, parse_endpoint, "a host or URL, in which {region} is filled in"),
+            allow=read("BACKUP_ALLOW", cls.allow, _patterns, "patterns of REGION/INSTANCE_ID, or * for all instances"),
+            max_instances=read("BACKUP_MAX_INSTANCES", cls.max_instances, _integer(1, 100_000), "1 to 100000"),
+            shard_size=read("BACKUP_SHARD_SIZE", cls.shard_size, _integer(1, 1000), "1 to 1000"),
+            endpoint=read("BACKUP_ENDPOINT", None, parse_endpoint, "a host or URL; {region} is filled in"),
             fc_endpoint=read(
                 "BACKUP_FC_ENDPOINT",
                 cls.fc_endpoint,
@@ -83,7 +86,7 @@ class Settings:
         return replace(settings, unknown=tuple(unknown))
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
+def _integer(low: int, high: int) -> Callable[[str], int]:
     def convert(text: str) -> int:
         number = int(text)
         if not low <= number <= high:

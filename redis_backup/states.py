@@ -1,4 +1,4 @@
-"""The words for what becomes of an instance."""
+"""Define the states, errors and outcomes of an instance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class State(str, Enum):
-    """See "States of an instance" in docs/reference.md."""
+    """The state of an instance; "States" in docs/reference.md explains each."""
 
     PLANNED = "planned"
     PENDING = "pending"
@@ -18,12 +18,12 @@ class State(str, Enum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more will happen to it. (Planned is the end of a dry run.)"""
+        """Return whether the state does not change any more. (A dry run ends with `planned`.)"""
         return self in (State.PLANNED, State.SUCCEEDED, State.FAILED)
 
 
 class ErrorKind(str, Enum):
-    """What the caller can do about an error."""
+    """The kind of an error: what the caller can do about it."""
 
     PERMANENT = "permanent"  # correct something
     BUSY = "busy"  # wait: another backup runs, or the instance is being changed
@@ -35,7 +35,7 @@ class ErrorKind(str, Enum):
 
 @dataclass(frozen=True)
 class Problem:
-    """An error as reports and records show it; free of secrets."""
+    """An error as reports and records show it, without secrets."""
 
     code: str
     message: str
@@ -46,11 +46,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is known of one instance. `progress` in percent, `backup_size` in bytes, `duration_seconds` of the backup.
+    """The state of one instance, and its backup. `progress` is in percent, `backup_size` in bytes.
 
-    `attempts` counts the backups that were started for the request; `adopted`: it was not started by this request's
-    own invocations, as far as this one knows; `started_at`: when the backup began, by R-KVStore's clock; `note`: what a
-    person should know though nothing is wrong.
+    `attempts` counts the backups that were started for the request. `adopted`: the backup was not started by the
+    request's own invocations, as far as this one knows; the request *adopts* such a backup instead of starting another.
+    `started_at`: when the backup started, by R-KVStore's clock; `duration_seconds`: how long it took. `note`: a hint
+    for people though nothing is wrong.
     """
 
     state: State
@@ -69,10 +70,10 @@ OUT_OF_TIME = "OutOfTime"
 
 
 def out_of_time() -> Problem:
-    """There was no time for an instance, or for a call."""
+    """Return the error of an instance, or of a call, for which no time was left."""
     return Problem(
         OUT_OF_TIME,
         "the invocation's time ran out before this instance's turn",
         ErrorKind.TRANSIENT,
-        hint="it goes on in the next invocation; where that recurs, raise the function's timeout",
+        hint="the next invocation continues; if this happens often, raise the function's timeout",
     )

@@ -316,6 +316,58 @@ def test_the_picture_has_a_box_for_each_module_in_its_room() -> None:
     assert [module for module in top if f"`{module}`" not in below] == []
 
 
+# Where the share of docstrings is held. (Of each package's public functions, classes and methods.)
+DOCUMENTED = ["redis_backup", "deploy"]
+MIN_DOCUMENTED = 0.9
+
+
+def public_definitions(node: ast.Module | ast.ClassDef, name: str) -> Iterator[tuple[str, str | None]]:
+    """Return the names of public functions, classes and methods, each with its docstring."""
+    for child in node.body:
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and child.name[0] != "_":
+            yield f"{name}.{child.name}", ast.get_docstring(child)
+            if isinstance(child, ast.ClassDef):
+                yield from public_definitions(child, f"{name}.{child.name}")
+
+
+@pytest.mark.parametrize("package", DOCUMENTED)
+def test_public_functions_have_docstrings(package: str) -> None:
+    definitions = [
+        definition
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for definition in public_definitions(ast.parse(path.read_text(encoding="utf-8")), str(path.relative_to(ROOT)))
+    ]
+    missing = [name for name, docstring in definitions if not docstring]
+    assert len(missing) <= (1 - MIN_DOCUMENTED) * len(definitions), missing
+
+
+# Whose strings, comments and prose are held to plain words.
+IN_PLAIN_WORDS = [
+    *(path for path in sorted(PACKAGE.rglob("*.py")) if path.name not in ("lazy_sdk.py", "sdk.py", "__main__.py")),
+    *sorted((ROOT / "deploy").glob("*.py")),
+    *(ROOT / name for name in ("handler.py", "s.yaml", "deploy/alerts.json", "deploy/queries.json")),
+    *(ROOT / "docs" / name for name in ("architecture.md", "reference.md", "runbook.md")),
+]
+# Each with what to write instead. Only the worst: private words, and forms that have to be read twice.
+PRIVATE_WORDS = {
+    r"\bcontract('s)?\b": "the document that the repository has",
+    r"\bwhole number\b": "integer",
+    r"\bbears? (the|these|its) tags\b": "has the tags",
+    r"\bthat will do\b|\bwill do, too\b": "that satisfies",
+    r"\b(is|are) no (field|duration|setting|way to|valid|KEY)": "unknown field; is not a …",
+    r"\bis none that\b|\bhave nobody who\b": "a complete sentence",
+    r"\bin vain\b|\boutlasts?\b|\blets go\b|\bwere to be had\b": "plain words",
+    r"\bearliest begin\b|\bits begin\b": "start time",
+}
+
+
+@pytest.mark.parametrize("path", IN_PLAIN_WORDS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_texts_have_no_private_words(path: Path) -> None:
+    text = " ".join(path.read_text(encoding="utf-8").split())
+    found = [(match[0], advice) for words, advice in PRIVATE_WORDS.items() for match in re.finditer(words, text)]
+    assert found == []
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_what_a_mutant_breaks_is_still_there(mutant: Mutant) -> None:
     """`make mutants` takes too long for every run; without this it would come to break nothing."""

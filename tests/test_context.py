@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from redis_backup.context import Context, time_in
+from redis_backup.context import Context, request_time
 from redis_backup.credentials import Credentials
 from redis_backup.errors import InvalidSetting
 from simulator import Cloud, FunctionConfig, SimulatedClock
@@ -64,7 +64,7 @@ def test_no_credentials_at_all_is_said() -> None:
     ],
 )
 def test_a_request_ids_time_is_taken_where_it_can_be_true(request_id: str, moment: datetime | None) -> None:
-    assert time_in(request_id, NOW) == moment
+    assert request_time(request_id, NOW) == moment
 
 
 @pytest.mark.parametrize("generation", [2, 3])

@@ -56,7 +56,7 @@ def decided(
         backups,
         KnownJobs((known,) if known else ()),
         since=SINCE,
-        earliest=at(-max_age),
+        earliest_start=at(-max_age),
         max_attempts=max_attempts,
         clear_moment=None if clear is None else at(clear),
         may_start=may_start,

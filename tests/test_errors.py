@@ -56,12 +56,12 @@ def test_an_error_is_classified_by_its_code(code: str, status: int, kind: str) -
         (
             "NoPermission",
             {"NoPermissionType": "ExplicitDeny"},
-            f"a policy denies kvstore:X on {ARN} explicitly: remove that",
+            f"a policy explicitly denies kvstore:X on {ARN}; remove that statement",
         ),
         (
             "DBInstanceNotFound",
             None,
-            "no instance of this ID in region cn-hangzhou: check the ID, or name another region as REGION/r-1",
+            "no instance in region cn-hangzhou has this ID; check the ID, or name another region as REGION/r-1",
         ),
         ("SomethingElse", None, None),
     ],
@@ -226,7 +226,7 @@ def test_the_resource_that_ram_has_to_allow_names_the_alias(service: str, qualif
 
 @pytest.mark.parametrize("text", ["x" * 9000, "发" * 9000])
 def test_one_long_fault_is_cut_and_others_are_still_named(text: str) -> None:
-    message = str(InvalidRequest([f"tags takes texts, not {text}", "region takes a region"]))
+    message = str(InvalidRequest([f"tags must be strings, not {text}", "region must be a region"]))
     assert len(message.encode()) < 8000
-    assert message.startswith("tags takes texts, not")
-    assert "region takes a region. Nothing was started" in message
+    assert message.startswith("tags must be strings, not")
+    assert "region must be a region. Nothing was started" in message

@@ -268,11 +268,11 @@ def test_a_bad_event_of_a_batch_is_refused_by_itself_and_its_neighbours_get_thei
     assert sorted(names) == ["backup_started", "backup_started", "event_refused", "report"]
     [refused] = told(cloud, "event_refused")
     assert (refused["level"], refused["trigger_id"], refused["error_code"]) == ("ERROR", "e2", "InvalidRequest")
-    assert all(fault in refused["error_message"] for fault in ("instance_ids takes", "wait_seconds takes"))
+    assert all(fault in refused["error_message"] for fault in ("instance_ids must be", "wait_seconds must be"))
     assert invocation.error
     kind, message = invocation.error["errorType"], invocation.error["errorMessage"]
     assert (kind, message.count("event 2 of 3 (e2): ")) == ("InvalidRequest", 2)
-    assert "the other events of the batch go on" in message
+    assert "the batch's other events are handled" in message
     cloud.platform.drain()
     assert [len(jobs(cloud, each)) for each in ("r-a", "r-b")] == [1, 1]
     finished = {record["trigger_id"]: record["succeeded"] for record in told(cloud, "request_finished")}
@@ -329,7 +329,9 @@ def test_each_event_of_a_batch_has_a_limit_of_its_own(make_cloud) -> None:
     assert (invocation.error, invocation.result["counts"]) == (None, {"running": 4})
     invocation = cloud.invoke([event(1, "r-a", "r-b"), event(2, "r-b", "r-c", "r-d")])
     assert invocation.error
-    assert "event 2 of 2 (e2): the request names 3 instances: at most 2" in invocation.error["errorMessage"]
+    assert (
+        "event 2 of 2 (e2): the request names 3 instances but must name at most 2" in invocation.error["errorMessage"]
+    )
     cloud.platform.drain()
     assert [len(jobs(cloud, f"r-{name}")) for name in "abcd"] == [1, 1, 1, 1]
 

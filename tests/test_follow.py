@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from redis_backup.followups.payload import next_due
-from redis_backup.reconcile.work import Work
+from redis_backup.reconcile.work import WorkItem
 from redis_backup.request.events import TriggerKind
 from redis_backup.request.instances import InstanceRef
-from redis_backup.request.request import Follow, Request
+from redis_backup.request.request import FollowUpInfo, Request
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 from simulator import Behaviour, Cloud, Fault, Faults, FunctionConfig, Instance, SimulatedClock, ram
 
@@ -145,7 +145,7 @@ def test_following_can_be_turned_off(make_cloud) -> None:
     cloud.kvstore.instance("r-1").status = "Changing"
     error = cloud.invoke({**event, "id": "e2", "time": "2026-11-24T02:00:01Z"}).error
     assert error["errorType"] == "BackupPending"
-    assert "nothing follows up what is not final: BACKUP_FOLLOW_SECONDS is 0" in error["errorMessage"]
+    assert "no follow-up will look at unfinished instances: BACKUP_FOLLOW_SECONDS is 0" in error["errorMessage"]
     assert queued(cloud) == []
 
 
@@ -198,8 +198,8 @@ def test_a_late_follow_up_only_looks(make_cloud) -> None:
     for name in ("r-1", "r-2"):
         cloud.invoke({"instance_ids": name, "since": "2026-11-24T02:00:00Z"})
     cloud.clock.advance(7 * 3600)
-    follow = {"first": "2026-11-24T02:00:00Z", "due": "2026-11-24T02:01:00Z", "trigger": "timer", "trigger_id": "x"}
-    late = {"follow": follow, "instance_ids": "r-1 r-2 r-3", "since": "2026-11-24T02:00:00Z"}
+    follow_up = {"first": "2026-11-24T02:00:00Z", "due": "2026-11-24T02:01:00Z", "trigger": "timer", "trigger_id": "x"}
+    late = {"follow": follow_up, "instance_ids": "r-1 r-2 r-3", "since": "2026-11-24T02:00:00Z"}
     invocation = cloud.invoke(late)
     last = {record["instance_id"]: record for record in invocation.records if "instance_id" in record}
     assert {name: (record["event"], record.get("error_code")) for name, record in last.items()} == {
@@ -241,19 +241,19 @@ def test_a_second_attempt_of_a_cloud_native_cluster_is_not_lost_with_the_listing
 
 def request_of(since: float = 0.25, follow_due: float | None = None) -> Request:
     """`since` and `follow_due` in seconds after 02:00."""
-    follow = Follow(at(0), at(follow_due), TriggerKind.TIMER, "t") if follow_due is not None else None
-    return Request(TriggerKind.TIMER, "t", at(since), (InstanceRef("cn-hangzhou", "r-1"),), follow=follow)
+    follow_up = FollowUpInfo(at(0), at(follow_due), TriggerKind.TIMER, "t") if follow_due is not None else None
+    return Request(TriggerKind.TIMER, "t", at(since), (InstanceRef("cn-hangzhou", "r-1"),), follow_up=follow_up)
 
 
 def at(seconds: float) -> datetime:
     return datetime(2026, 11, 24, 2, tzinfo=timezone.utc) + timedelta(seconds=seconds)
 
 
-def work(request: Request, code: str | None) -> Work:
+def item(request: Request, code: str | None) -> WorkItem:
     """An instance that runs, or that is pending with this error code."""
     problem = Problem(code, "…", ErrorKind.UNKNOWN) if code else None
     outcome = Outcome(State.PENDING, error=problem) if code else Outcome(State.RUNNING, ("1",))
-    return Work(request, request.instances[0], outcome=outcome)
+    return WorkItem(request, request.instances[0], outcome=outcome)
 
 
 @pytest.mark.parametrize(
@@ -279,8 +279,8 @@ def work(request: Request, code: str | None) -> Work:
 def test_a_follow_up_is_due_at_the_next_point_of_the_grid(
     request_: Request, codes: list[str | None], step: int, now: float, due: float
 ) -> None:
-    works = [work(request_, code) for code in codes]
-    assert next_due(request_, works, step, 300, at(now)) == at(due)
+    items = [item(request_, code) for code in codes]
+    assert next_due(request_, items, step, 300, at(now)) == at(due)
 
 
 def test_a_follow_up_is_named_by_what_it_covers_and_when_it_is_due(make_cloud) -> None:
@@ -407,7 +407,7 @@ def test_tags_select_redis_and_tair_page_by_page_and_join_the_named(make_cloud) 
 def test_tags_that_select_nothing_are_an_error_that_says_so(make_cloud) -> None:
     error = make_cloud().invoke({"tags": {"env": "prod"}}).error
     assert error["errorType"] == "InvalidRequest"
-    assert 'tags {"env": "prod"} select no instance in cn-hangzhou' in error["errorMessage"]
+    assert 'no instance in cn-hangzhou has the tags {"env": "prod"}' in error["errorMessage"]
 
 
 @pytest.mark.parametrize(("fault", "error_type"), [("reset", "BackupPending"), (None, "BackupFailed")])
@@ -417,7 +417,7 @@ def test_tags_that_cannot_be_looked_up_start_nothing(make_cloud, fault: str | No
     cloud = make_cloud(policy=policy, faults=faults)
     error = cloud.invoke({"tags": {"env": "prod"}, "instance_ids": "r-1"}).error
     assert error["errorType"] == error_type
-    assert "nothing was started, since the tags could not be looked up" in error["errorMessage"]
+    assert "nothing was started, because the tags could not be looked up" in error["errorMessage"]
     assert cloud.kvstore.instance("r-1").backups == []
     last = cloud.logs.records[-1]
     assert (last["event"], last["trigger"], "trigger_id" in last, "hint" in last) == ("report", "manual", True, True)

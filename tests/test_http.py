@@ -64,7 +64,10 @@ def test_too_many_instances_are_400(make_cloud) -> None:
 def test_another_method_is_405_with_a_hint(make_cloud, method: str) -> None:
     cloud = make_cloud()
     status, answer = post(cloud, "", method)
-    assert (status, answer["error"]["errors"]) == (405, [f"{method} is no way to ask for a backup: POST a JSON object"])
+    assert (status, answer["error"]["errors"]) == (
+        405,
+        [f"the HTTP method is {method} but must be POST; send a JSON object"],
+    )
     assert cloud.calls == []
 
 

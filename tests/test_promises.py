@@ -218,7 +218,7 @@ def test_an_instance_starved_of_calls_starts_unwatched_after_15_minutes_and_says
     settled(cloud, timer())
     [sent] = times(cloud, "CreateBackup")
     assert 15 * 60 <= sent - 20 <= 20 * 60
-    warnings = [record for record in cloud.logs.records if "unwatched" in record.get("error_message", "")]
+    warnings = [record for record in cloud.logs.records if "without a watch" in record.get("error_message", "")]
     assert [(record["event"], record["level"], record["instance_id"]) for record in warnings] == [
         ("warning", "WARNING", "r-1")
     ]

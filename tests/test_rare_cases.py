@@ -171,7 +171,9 @@ def test_a_short_time_out_starts_unwatched_and_says_so(make_cloud: Make) -> None
     cloud.clock.advance(100)
     cloud.invoke(TIMER)
     assert events(cloud) == ["warning", "backup_started"]
-    assert "unwatched" in next(record for record in cloud.logs.records if record.get("instance_id"))["error_message"]
+    assert (
+        "without a watch" in next(record for record in cloud.logs.records if record.get("instance_id"))["error_message"]
+    )
 
 
 def test_a_short_time_out_waits_75_s_after_an_unknown_outcome(make_cloud: Make) -> None:
@@ -415,7 +417,7 @@ def test_a_failure_is_raised_when_it_is_over(make_cloud: Make) -> None:
     raised = [each.error["errorType"] for each in cloud.platform.invocations if each.error]
     assert raised == ["BackupFailed"] * 4  # the last follow-up, and its three retries
     last = cloud.platform.invocations[-1]
-    assert "1 failed before: cn-hangzhou/r-1" in last.error["errorMessage"]
+    assert "1 failed earlier: cn-hangzhou/r-1" in last.error["errorMessage"]
 
 
 def test_one_record_sums_an_event_up(make_cloud: Make) -> None:

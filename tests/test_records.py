@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from redis_backup.reporting.records import MAX_BYTES, Recorder
 from redis_backup.request.events import TriggerKind
 from redis_backup.request.instances import InstanceRef
-from redis_backup.request.request import Finished, Request
+from redis_backup.request.request import Request, Totals
 from redis_backup.runtime import Runtime
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 from simulator import Fault, Instance, SimulatedClock
@@ -245,7 +245,7 @@ def test_what_is_cut_first_is_what_a_query_can_do_without() -> None:
     """A record is found by its trigger's ID and its reason, in whatever alphabet."""
     stream = io.StringIO()
     request = Request(TriggerKind.TIMER, "发" * 150, SINCE, reason="布" * 200)
-    finished = Finished(0, 100, 100, SINCE, tuple(f"cn-hangzhou/r-{number:020}" for number in range(100)))
+    finished = Totals(0, 100, 100, SINCE, tuple(f"cn-hangzhou/r-{number:020}" for number in range(100)))
     Recorder(Runtime({}, SimulatedClock(), stream), "1-x").request_finished(request, finished)
     line = stream.getvalue().rstrip()
     record = json.loads(line)
@@ -258,7 +258,7 @@ def test_what_is_cut_first_is_what_a_query_can_do_without() -> None:
 def test_few_failed_ids_are_not_cut_for_a_long_reason() -> None:
     stream = io.StringIO()
     request = Request(TriggerKind.TIMER, "𠀀" * 250, SINCE, reason="𠀀" * 200)
-    finished = Finished(0, 1, 1, SINCE, ("cn-hangzhou/r-1",), unlisted=3)
+    finished = Totals(0, 1, 1, SINCE, ("cn-hangzhou/r-1",), unlisted=3)
     Recorder(Runtime({}, SimulatedClock(), stream), "1-x").request_finished(request, finished)
     assert len(stream.getvalue().encode()) <= MAX_BYTES
     assert json.loads(stream.getvalue())["failed_ids"] == "cn-hangzhou/r-1"

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_backup.context import time_in
+from redis_backup.context import request_time
 from redis_backup.errors import EXAMPLE, InvalidRequest
-from redis_backup.followups.payload import read_follow
+from redis_backup.followups.payload import read_follow_up
 from redis_backup.request.events import TriggerKind, read_events
 from redis_backup.request.instances import InstanceRef
 from redis_backup.request.reader import Defaults, read_request
-from redis_backup.request.request import Finished, Follow, Request, Shared, merge
+from redis_backup.request.request import FollowUpInfo, Request, SharedInstance, Totals, merge
 
 NOW = datetime(2026, 11, 24, 2, 0, 0, tzinfo=timezone.utc)
 REQUEST_ID = "1-6b04ef9f-127fbe39cd7681596e33ebad"  # a second before
@@ -29,8 +29,8 @@ MANUAL = Request(TriggerKind.MANUAL, REQUEST_ID, NOW - timedelta(seconds=1), (A,
 
 def read(event: Any, **settings: Any) -> list[Request]:
     raw = event if isinstance(event, bytes) else (event if isinstance(event, str) else json.dumps(event)).encode()
-    defaults = Defaults("cn-hangzhou", since=time_in(REQUEST_ID, NOW), **settings)
-    return [read_request(each, defaults, NOW, read_follow) for each in read_events(raw, REQUEST_ID)]
+    defaults = Defaults("cn-hangzhou", since=request_time(REQUEST_ID, NOW), **settings)
+    return [read_request(each, defaults, NOW, read_follow_up) for each in read_events(raw, REQUEST_ID)]
 
 
 def same(requests: list[Request], *expected: Request) -> bool:
@@ -149,7 +149,7 @@ def test_a_batch_is_one_fan_out_in_which_the_strictest_event_has_an_instance(wra
     requests, shared = merge(read([wrap(cloud_event({"instance_ids": "r-a,cn-beijing/r-b"})), wrap(later)]))
     first, second = replace(EVENTBRIDGE, instances=(B,)), replace(EVENTBRIDGE, trigger_id="e2", instances=(A, C))
     assert same(requests, first, replace(second, since=NOW - timedelta(minutes=30)))
-    assert shared == [Shared(requests[0], requests[1], A)]
+    assert shared == [SharedInstance(requests[0], requests[1], A)]
 
 
 @pytest.mark.parametrize("is_reversed", [False, True])
@@ -189,7 +189,7 @@ def test_the_event_that_has_an_instance_knows_its_own_jobs_or_another_s(
 
 def test_more_instances_than_allowed_are_refused_in_each_event_by_itself() -> None:
     with pytest.raises(
-        InvalidRequest, match=r"names 3 instances: at most 2 go into one; raise BACKUP_MAX_INSTANCES in"
+        InvalidRequest, match=r"names 3 instances but must name at most 2; raise BACKUP_MAX_INSTANCES in"
     ):
         read(["r-a", "r-b", "r-c"], max_instances=2)
     assert len(read([cloud_event("r-a, r-b"), cloud_event("r-c")], max_instances=2)) == 2
@@ -296,7 +296,7 @@ def test_every_field_is_read_however_it_is_spelt() -> None:
             {"cn-shanghai/r-a": ("1", "2"), "cn-beijing/r-b": ("3", "4")},
         ),
     )
-    assert read(event)[0].earliest == NOW - timedelta(minutes=150)
+    assert read(event)[0].earliest_start == NOW - timedelta(minutes=150)
 
 
 def test_the_settings_retention_is_the_default() -> None:
@@ -307,7 +307,7 @@ def test_the_settings_retention_is_the_default() -> None:
 
 
 def test_a_follow_up_carries_what_it_follows() -> None:
-    follow = {
+    follow_up = {
         "first": "2026-11-24T01:00:00Z",
         "due": "2026-11-24T02:00:00Z",
         "trigger": "timer",
@@ -315,11 +315,11 @@ def test_a_follow_up_carries_what_it_follows() -> None:
         "total": 7,
         "finished": {"succeeded": 2, "failed": 1, "attempts": 4, "failed_ids": ["cn-hangzhou/r-x"]},
     }
-    request = read({"follow": follow, **ASK, "since": "2026-11-24T01:00:00Z"})[0]
+    request = read({"follow": follow_up, **ASK, "since": "2026-11-24T01:00:00Z"})[0]
     assert (request.kind, request.trigger_id, request.total) == (TriggerKind.FOLLOW, "nightly@x", 7)
-    finished = Finished(succeeded=2, failed=1, attempts=4, failed_ids=("cn-hangzhou/r-x",))
+    totals = Totals(succeeded=2, failed=1, attempts=4, failed_ids=("cn-hangzhou/r-x",))
     first = NOW - timedelta(hours=1)
-    assert request.follow == Follow(first, NOW, TriggerKind.TIMER, "nightly@x", 7, finished=finished)
+    assert request.follow_up == FollowUpInfo(first, NOW, TriggerKind.TIMER, "nightly@x", 7, totals=totals)
 
 
 @pytest.mark.parametrize("length", [256, 257, 140_000])
@@ -340,66 +340,69 @@ FAULTS = [
         ["the timer payload names no instance"],
     ),
     (cloud_event({"name": "x"}, subject="acs:oss:x"), ["the CloudEvent data names no instance"]),
-    ({"key1": "v", "key2": "v"}, ["key1, key2 are no fields of a request: those are instance_ids, tags"]),
-    ({"instance_idz": ["r-a"], **ASK}, ["instance_idz is no field"]),
-    ("not an id", ["the event is a text that is neither JSON nor instance IDs (9 characters)"]),
-    ('{"instance_ids": ["r-a"]', ["the event is a text that is no valid JSON (line 1, column 25: Expecting"]),
+    ({"key1": "v", "key2": "v"}, ["unknown fields: key1, key2. Known fields: instance_ids, tags"]),
+    ({"instance_idz": ["r-a"], **ASK}, ["unknown field: instance_idz. Known fields: instance_ids, tags"]),
+    ("not an id", ["the event is neither JSON nor instance IDs (9 characters)"]),
+    ('{"instance_ids": ["r-a"]', ["the event is not valid JSON (line 1, column 25: Expecting"]),
     ({"instance_ids": ["r-a", "bad id"]}, ['not "bad", "id"']),
-    (b"\xff\xfe\x00", ["the event is 3 bytes that are no UTF-8 text"]),
-    ("9" * 5000, ["the event is a text that is neither JSON nor instance IDs (5000 characters)"]),
+    (b"\xff\xfe\x00", ["the event is 3 bytes that are not UTF-8"]),
+    ("9" * 5000, ["the event is neither JSON nor instance IDs (5000 characters)"]),
     (
         '{"instance_ids": ["r-a"], "wait_seconds": ' + "9" * 5000 + "}",
-        ["the event is a text that is no valid JSON that can be read: a number in it is too long"],
+        ["the event is JSON with a number that is too long"],
     ),
-    ({**ASK, "tags": {"env": "\ud800"}}, ['tags takes an object of 1 to 5 texts, not {"env": "\\ud800"}']),
-    ({**ASK, "tags": {"\udfff": "production"}}, ["tags takes an object of 1 to 5 texts"]),
-    ({**ASK, "\ud800": 1}, ["? is no field of a request"]),
+    ({**ASK, "tags": {"env": "\ud800"}}, ['tags must be an object of 1 to 5 strings, not {"env": "\\ud800"}']),
+    ({**ASK, "tags": {"\udfff": "production"}}, ["tags must be an object of 1 to 5 strings"]),
+    ({**ASK, "\ud800": 1}, ["unknown field: ?. Known fields: "]),
     ({"instance_ids": ["r-a\ud800"]}, ['not "r-a\\ud800"']),
-    ("17", ["the event is a number: it takes a JSON object or instance IDs"]),
-    ("true", ["the event is true or false: it takes"]),
-    ("[" * 100_000, ["the event is a text that is nested too deeply"]),
+    ("17", ["the event is a number; send a JSON object or instance IDs"]),
+    ("true", ["the event is a boolean; send"]),
+    ("[" * 100_000, ["the event is JSON that is nested too deeply"]),
     ({"instance_ids": ["R-A", 5, "x/y/r-a", "acs:ecs:a:b:instance/i-1", "r-a"]}, ['not "R-A", 5, "x/y/r-a", "acs:ecs']),
     ({"instance_ids": ["r-A"] * 7}, ['"r-A" and 2 more']),
-    ({**ASK, "tags": {}}, ["tags takes an object of 1 to 5 texts, not {}"]),
-    ({**ASK, "tags": {"a": 1}}, ['tags takes an object of 1 to 5 texts, not {"a": 1}']),
-    ({**ASK, "tags": dict.fromkeys("abcdef", "x")}, ["tags takes"]),
-    ({**ASK, "region": "cn-" + "x" * 2500}, ["region takes a region such as cn-hangzhou, not"]),
+    ({**ASK, "tags": {}}, ["tags must be an object of 1 to 5 strings, not {}"]),
+    ({**ASK, "tags": {"a": 1}}, ['tags must be an object of 1 to 5 strings, not {"a": 1}']),
+    ({**ASK, "tags": dict.fromkeys("abcdef", "x")}, ["tags must be"]),
+    ({**ASK, "region": "cn-" + "x" * 2500}, ["region must be a region such as cn-hangzhou, not"]),
     (
         cloud_event("r-a, R-TYPO", subject=ARN),
         [
-            "instance_ids takes r-…, REGION/r-… or acs",
+            "instance_ids must be r-…, REGION/r-… or acs",
         ],
     ),
-    ({**ASK, "region": "Hangzhou"}, ['region takes a region such as cn-hangzhou, not "Hangzhou"']),
-    ({**ASK, "since": "yesterday"}, ['since takes an RFC 3339 time such as 2026-11-24T02:00:00Z, not "yesterday"']),
-    ({**ASK, "since": 5}, ["since takes an RFC 3339 time"]),
+    ({**ASK, "region": "Hangzhou"}, ['region must be a region such as cn-hangzhou, not "Hangzhou"']),
+    ({**ASK, "since": "yesterday"}, ['since must be an RFC 3339 time such as 2026-11-24T02:00:00Z, not "yesterday"']),
+    ({**ASK, "since": 5}, ["since must be an RFC 3339 time"]),
     (
         {**ASK, "since": "2026-11-24T02:00:31Z"},
-        ["since is 2026-11-24T02:00:31Z, but the function's clock says 2026-11-24T02:00:00Z: it takes a time at most"],
+        ["since is 2026-11-24T02:00:31Z, but the function's clock says 2026-11-24T02:00:00Z; use a time at most"],
     ),
-    ({**ASK, "since": "1999-12-31T23:59:59Z"}, ["it takes a time after the year 2000"]),
-    ({**ASK, "max_age_minutes": -1}, ["max_age_minutes takes whole minutes, 0 or more, not -1"]),
-    ({**ASK, "max_age_minutes": 10**9}, ["max_age_minutes takes"]),
+    ({**ASK, "since": "1999-12-31T23:59:59Z"}, ["but must be in the year 2000 or later"]),
+    ({**ASK, "max_age_minutes": -1}, ["max_age_minutes must be an integer from 0 to 5256000, not -1"]),
+    ({**ASK, "max_age_minutes": 10**9}, ["max_age_minutes must be"]),
     (
         {**ASK, "retention_days": 6},
-        ["retention_days takes 7 to 730, or -1 to keep the backup as long as the instance lives, not 6"],
+        ["retention_days must be 7 to 730, or -1 to keep the backup as long as the instance lives, not 6"],
     ),
-    ({**ASK, "retention_days": "30"}, ["retention_days takes"]),
-    ({**ASK, "retention_days": True}, ["retention_days takes"]),
-    ({**ASK, "wait_seconds": 1.5}, ["wait_seconds takes whole seconds, 0 or more, not 1.5"]),
-    ({**ASK, "dry_run": "yes"}, ['dry_run takes true or false, not "yes"']),
-    ({**ASK, "reason": "x" * 201}, ["reason takes a text of at most 200 characters, not"]),
-    ({**ASK, "reason": 5}, ["reason takes a text"]),
-    ({**ASK, "jobs": {"r-a": ["<"]}}, ["jobs takes an object that gives each REGION/r-… a list of job IDs"]),
-    ({**ASK, "jobs": {"x": ["1"]}}, ["jobs takes"]),
-    ({**ASK, "jobs": ["1"]}, ["jobs takes"]),
+    ({**ASK, "retention_days": "30"}, ["retention_days must be"]),
+    ({**ASK, "retention_days": True}, ["retention_days must be"]),
+    ({**ASK, "wait_seconds": 1.5}, ["wait_seconds must be an integer of 0 or more, not 1.5"]),
+    ({**ASK, "dry_run": "yes"}, ['dry_run must be true or false, not "yes"']),
+    ({**ASK, "reason": "x" * 201}, ["reason must be a string of at most 200 characters, not"]),
+    ({**ASK, "reason": 5}, ["reason must be a string"]),
+    ({**ASK, "jobs": {"r-a": ["<"]}}, ["jobs must be an object with a list of job IDs for each REGION/r-…"]),
+    ({**ASK, "jobs": {"x": ["1"]}}, ["jobs must be"]),
+    ({**ASK, "jobs": ["1"]}, ["jobs must be"]),
     ({**ASK, "dry_run": True, "DryRun": False}, ["dry_run is given twice"]),
-    ({"follow": {}, **ASK}, ["follow takes an object with first, due and trigger_id"]),
-    ({"follow": "x", **ASK}, ["follow takes"]),
-    ({"wait_seconds": -1, "dry_run": 1, "x": 1}, ["x is no field", "wait_seconds takes", "dry_run takes"]),
-    ({"body": "%", "isBase64Encoded": True, "requestContext": {}}, ["HTTP body is no base64"]),
-    ({"body": "/w==", "isBase64Encoded": True, "requestContext": {}}, ["HTTP body holds bytes that are no UTF-8"]),
-    ({"body": "[" * 100_000, "requestContext": {}}, ["the HTTP body is a text that is nested too deeply"]),
+    ({"follow": {}, **ASK}, ["follow must be an object with first, due and trigger_id"]),
+    ({"follow": "x", **ASK}, ["follow must be"]),
+    (
+        {"wait_seconds": -1, "dry_run": 1, "x": 1},
+        ["unknown field: x. Known", "wait_seconds must be", "dry_run must be"],
+    ),
+    ({"body": "%", "isBase64Encoded": True, "requestContext": {}}, ["the HTTP body is not base64"]),
+    ({"body": "/w==", "isBase64Encoded": True, "requestContext": {}}, ["the HTTP body is not UTF-8"]),
+    ({"body": "[" * 100_000, "requestContext": {}}, ["the HTTP body is JSON that is nested too deeply"]),
     ({"body": "x" * 1_000_001, "requestContext": {}}, ["HTTP body is 1000001 characters long"]),
 ]
 
@@ -417,9 +420,11 @@ def test_all_faults_are_named_at_once(event: Any, faults: list[str]) -> None:
 
 
 def test_many_faults_are_counted() -> None:
-    with pytest.raises(InvalidRequest, match="field19 and 20 more are no fields of a request"):
+    with pytest.raises(InvalidRequest, match=r"field19 and 20 more\. Known fields: "):
         read({f"field{number}": 1 for number in range(40)})
-    error = InvalidRequest([f"event {number} of 120: instance_ids takes r-…, REGION/r-…" * 2 for number in range(120)])
+    error = InvalidRequest(
+        [f"event {number} of 120: instance_ids must be r-…, REGION/r-…" * 2 for number in range(120)]
+    )
     assert (len(error.errors), len(str(error).encode()) <= 8192) == (120, True)
     assert re.search("; and [0-9]+ more. Nothing was started", str(error))
 
@@ -438,8 +443,8 @@ def test_a_region_must_come_from_somewhere() -> None:
     nowhere = Defaults(region="")
     (unnamed,), (named,) = read_events(b"r-a", REQUEST_ID), read_events(b"cn-beijing/r-b", "")
     with pytest.raises(InvalidRequest, match="region is missing, and the runtime names none"):
-        read_request(unnamed, nowhere, NOW, read_follow)
-    assert read_request(named, nowhere, NOW, read_follow).instances == (B,)
+        read_request(unnamed, nowhere, NOW, read_follow_up)
+    assert read_request(named, nowhere, NOW, read_follow_up).instances == (B,)
 
 
 JSON = st.recursive(

@@ -212,7 +212,7 @@ def test_what_escapes_a_warm_instance_is_logged_and_nothing_that_the_libraries_l
     logged = [line.split()[1:] for line in said.splitlines() if line.startswith("LOGGED ")]
     names = ("root", "fc", "FunctionCompute.runtime", "bootstrap")
     assert logged == [[name, "ERROR", "escaped"] for name in names]
-    assert said.count("\nredis_backup.errors.InvalidRequest: the event is a text") == len(names)
+    assert said.count("\nredis_backup.errors.InvalidRequest: the event is ") == len(names)
     assert "HTTP/1.1" not in said  # as darabonba writes to a handler of its own
     assert [mark for mark in MARKS if mark in said + out] == []
 

@@ -58,7 +58,7 @@ def test_every_variable_is_read_and_an_empty_one_is_unset() -> None:
     ],
 )
 def test_a_bad_value_names_its_variable(name: str, value: str) -> None:
-    with pytest.raises(InvalidSetting, match=f"^{name} is .*: it takes .*nothing was started"):
+    with pytest.raises(InvalidSetting, match=f"^{name} is .* but must be .*nothing was started"):
         Settings.from_environ({name: value})
 
 
@@ -78,12 +78,12 @@ def test_a_password_in_an_endpoint_is_refused_and_not_shown(make_cloud, name: st
     cloud: Cloud = make_cloud(settings={name: value})
     invocation = cloud.invoke({"instance_ids": "r-1"})
     assert invocation.error
-    assert invocation.error["errorMessage"].startswith(f"{name} is ***: it takes a host or URL")
+    assert invocation.error["errorMessage"].startswith(f"{name} is *** but must be a host or URL")
     assert "SECRETKEY" not in invocation.everything()
 
 
 def test_a_number_too_long_to_be_read_is_refused_like_any_other() -> None:
-    with pytest.raises(InvalidSetting, match=r"BACKUP_MAX_ATTEMPTS is '9{60}': it takes 1 to 10"):
+    with pytest.raises(InvalidSetting, match=r"BACKUP_MAX_ATTEMPTS is '9{60}' but must be 1 to 10"):
         Settings.from_environ({"BACKUP_MAX_ATTEMPTS": "9" * 5000})
 
 
@@ -108,7 +108,7 @@ def test_all_bad_values_are_named_at_once_at_the_first_invocation(make_cloud) ->
     assert (error["errorType"], error["errorMessage"]) == (
         "InvalidSetting",
         (
-            "BACKUP_CONCURRENCY is 'x': it takes 1 to 256; BACKUP_MAX_ATTEMPTS is 'y': it takes 1 to 10. "
+            "BACKUP_CONCURRENCY is 'x' but must be 1 to 256; BACKUP_MAX_ATTEMPTS is 'y' but must be 1 to 10. "
             "Correct the function's environment; nothing was started"
         ),
     )
@@ -120,7 +120,7 @@ def test_a_misspelt_variable_is_warned_of(make_cloud) -> None:
     first = cloud.invoke({"instance_ids": "r-1"}).records[0]
     assert (first["event"], first["error_message"]) == (
         "warning",
-        "BACKUP_FOLOW_SECONDS is no setting of this function, and was ignored: is it misspelt?",
+        "BACKUP_FOLOW_SECONDS is not a setting of this function and was ignored; check its spelling",
     )
 
 

@@ -127,7 +127,7 @@ def test_an_unknown_instance_fails_and_its_hint_names_the_region_that_was_asked(
     state = cloud.invoke({"instance_ids": "cn-beijing/r-1"}).result["instances"][0]
     assert brief(state) == ("failed", [], False, 0, "InvalidInstanceId.NotFound", "permanent")
     assert state["error"]["hint"] == (
-        "no instance of this ID in region cn-beijing: check the ID, or name another region as REGION/r-1"
+        "no instance in region cn-beijing has this ID; check the ID, or name another region as REGION/r-1"
     )
 
 

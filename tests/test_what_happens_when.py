@@ -205,13 +205,13 @@ def test_the_instance_does_not_exist(make_cloud) -> None:
         "ERROR",
         "r-gone",
         "InvalidInstanceId.NotFound",
-        "no instance of this ID in region cn-hangzhou: check the ID, or name another region as REGION/r-gone",
+        "no instance in region cn-hangzhou has this ID; check the ID, or name another region as REGION/r-gone",
     )
     cloud.platform.drain()
     error = cloud.platform.invocations[-1].error  # when it is over
     assert error["errorType"] == "BackupFailed"
     assert error["errorMessage"] == (
-        "1 succeeded of 1 instances (trigger nightly@2026-11-24T02:00:00Z); 1 failed before: cn-hangzhou/r-gone"
+        "1 succeeded of 1 instances (trigger nightly@2026-11-24T02:00:00Z); 1 failed earlier: cn-hangzhou/r-gone"
     )
     alone = cloud.invoke({**TIMER, "payload": "r-gone"}).error
     assert (alone["errorType"], alone["errorMessage"].splitlines()[0]) == (

@@ -1,7 +1,7 @@
-"""How far R-KVStore's clock is ahead of the function's: told by the `Date` header of its answers, and never guessed.
+"""Measure how far R-KVStore's clock is ahead of the function's, by the `Date` header of its answers.
 
-A header is in whole seconds, so that one answer tells the difference to a second and the time that the call took. Each
-further one narrows it down.
+A header is in whole seconds. So one answer gives the difference to a second and the duration of the call; each further
+answer makes it more exact.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from email.utils import parsedate_to_datetime
 
 from redis_backup.runtime import Clock, utc_now
 
-MAX_DIFFERENCE = 30.0  # seconds; a header that differs by more is some other machine's
+MAX_DIFFERENCE = 30.0  # seconds; a header that differs by more is not R-KVStore's own
 
 
 class ApiClock:
-    """R-KVStore's clock, as far as its answers have told. Threads may share it."""
+    """R-KVStore's clock, as far as its answers have shown it. Threads may share it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -25,7 +25,7 @@ class ApiClock:
         self.is_known = False
 
     def note(self, header: str | None, sent: float) -> None:
-        """Take note of an answer's `Date`. `sent`: when the call was sent, by the function's clock."""
+        """Note an answer's `Date` header. `sent`: when the call was sent, in seconds of the function's clock."""
         received = self._clock.time()
         try:
             date = parsedate_to_datetime(header or "").timestamp()
@@ -42,9 +42,9 @@ class ApiClock:
             self.is_known = True
 
     def at_least(self) -> datetime:
-        """What the clock shows now at least; the function's own time where no answer has told."""
+        """Return the earliest time that the clock may show now; the function's own time before the first answer."""
         return utc_now(self._clock) + timedelta(seconds=self._low)
 
     def ahead(self) -> timedelta:
-        """How far it is ahead for certain, zero where it may be right or behind."""
+        """Return how far it is certainly ahead, zero if it may be equal or behind."""
         return timedelta(seconds=max(0.0, self._low))

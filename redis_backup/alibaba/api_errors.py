@@ -1,6 +1,7 @@
-"""What an API's error means: its kind by its code (never by the HTTP status), and what to do about it.
+"""Say what an API's error means: its kind, by its code and not by the HTTP status, and what to do about it.
 
-Codes: R-KVStore's error centre and public code; sibling products prefix them, so `X` also matches `Prefix.X`.
+The codes are R-KVStore's (https://api.alibabacloud.com/document/R-kvstore/2015-01-01/errorCode) and those that public
+code handles. Related products put a prefix before them, so `X` also matches `Prefix.X`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from redis_backup.states import ErrorKind, Problem
 
 BACKUP_RUNS = ("BackupJobExists",)
 WRONG_TYPE = ("InstanceType.NotSupport", "IncorrectDBInstanceType", "IncorrectEngineVersion")
-EXPIRED = "InvalidSecurityToken"  # and what follows a dot: the invocation's credentials have ended
+EXPIRED = "InvalidSecurityToken"  # also with a dot and more after it: the invocation's credentials have expired
 CHANGING = ("IncorrectDBInstanceState", "InstanceStatus.NotSupport", "OperationDenied.DBInstanceStatus")
 _THROTTLED = ("ResourceExhausted", "ResourceThrottled", "TooManyRequests")  # Function Compute's own
 _TRANSIENT = ("ServiceUnavailable", "ServerBusy", "LockTimeout", "InternalError", "TaskExists", "TaskHasExist")
@@ -27,30 +28,32 @@ _PERMANENT = (
     "BackupTimesExceeded",
     "InvalidBackupRetentionPeriod.Malformed",
 )
-# Their messages quote what was signed, the security token included: never shown.
+# The messages of these quote what was signed, with the security token. They are never shown.
 _CREDENTIALS = ("SignatureDoesNotMatch", "IncompleteSignature", "InvalidAccessKeyId", EXPIRED)
 
-BUSY_HINT = "an older backup of the instance still runs; this request starts its own when that has ended"
+BUSY_HINT = "an older backup of the instance is still running; this request starts a new one when that has ended"
 CHANGING_HINT = "the instance is being created or changed; the backup starts when its status is Normal again"
 THROTTLED_HINT = (
-    "it is tried again, in this invocation or the next; where that recurs, ask Alibaba Cloud for a higher quota, "
-    "or spread the requests over time"
+    "the call is tried again, in this invocation or the next one; if this happens often, ask Alibaba Cloud for a "
+    "higher quota, or spread the requests over time"
 )
 _HINTS = {
     BACKUP_RUNS: BUSY_HINT,
     CHANGING: CHANGING_HINT,
-    _NOT_FOUND: "no instance of this ID in region {region}: check the ID, or name another region as REGION/{instance}",
-    ("BackupTimesExceeded",): "the day's manual backups of this instance are used up (30); it can go on tomorrow",
-    WRONG_TYPE: "this type or version of instance cannot be backed up by CreateBackup: take it out of the request",
+    _NOT_FOUND: "no instance in region {region} has this ID; check the ID, or name another region as REGION/{instance}",
+    (
+        "BackupTimesExceeded",
+    ): "the instance has used its 30 manual backups of this day; send the request again tomorrow",
+    WRONG_TYPE: "CreateBackup does not support this type or version of instance; remove it from the request",
     (
         "IncorrectDBInstanceLockMode",
-    ): "the instance is locked (expired, or its disk is full): unlock it, then ask again",
-    ("InvalidBackupRetentionPeriod.Malformed",): "correct retention_days: 7 to 730, or -1",
+    ): "the instance is locked (expired, or its disk is full); unlock it, then send the request again",
+    ("InvalidBackupRetentionPeriod.Malformed",): "set retention_days to 7 to 730, or -1",
 }
 
 
 class ApiError(Exception):
-    """A call failed. `retry_after`: seconds that the API asks to wait, where it does; `status`: of HTTP, 0 for none."""
+    """A call failed. `retry_after`: the seconds that the API asks to wait, or None; `status`: HTTP's, 0 if unknown."""
 
     def __init__(self, problem: Problem, *, retry_after: float | None = None, status: int = 0) -> None:
         super().__init__(f"{problem.code}: {problem.message}")
@@ -58,28 +61,31 @@ class ApiError(Exception):
 
     @property
     def kind(self) -> ErrorKind:
-        """What can be done about it."""
+        """Return what can be done about it."""
         return self.problem.kind
 
     @property
     def is_not_found(self) -> bool:
-        """Whether the API knows no such instance."""
+        """Return whether the API does not know the instance."""
         return self.is_one_of(_NOT_FOUND)
 
     def is_one_of(self, codes: Iterable[str]) -> bool:
-        """Whether its code is one of these, prefixed or not."""
+        """Return whether its code is one of these, with or without a prefix."""
         return matches(self.problem.code, codes)
 
 
 def matches(code: str, codes: Iterable[str]) -> bool:
-    """`code == X or code.endswith("." + X)` for one of them."""
+    """Return whether the code is one of these, with or without a prefix.
+
+    `"OperationDenied.BackupJobExists", ["BackupJobExists"]` → True.
+    """
     return any(code == known or code.endswith(f".{known}") for known in codes)
 
 
 def error_kind(code: str, status: int) -> ErrorKind:
-    """The kind of an answer that was JSON and had a code, or `""` for none.
+    """Return the kind of an error answer in JSON, by its code (`""` if it has none) and its HTTP status.
 
-    A code that nobody listed is a definite refusal below 500, and an unknown outcome above.
+    `"Throttling.User", 400` → THROTTLED. A code that is not known is PERMANENT with a status below 500, else UNKNOWN.
     """
     if code.startswith("Throttling") or ".Throttling" in code or matches(code, _THROTTLED):
         return ErrorKind.THROTTLED
@@ -103,16 +109,18 @@ def problem_of(
     denied: Mapping[str, Any] | None = None,
     secrets: Iterable[str] = (),
 ) -> Problem:
-    """Turn an error answer into what people see. `action`, `resource`: what RAM has to allow for the call."""
+    """Turn an error answer into what people see. `action` and `resource`: what RAM has to allow for the call."""
     kind = error_kind(code, status)
     if code.startswith(_CREDENTIALS):
         message = "the API refused the signature or the token of the function's credentials"
-        hint: str | None = "check that the function still has its role and that its clock is right; then ask again"
+        hint: str | None = (
+            "check that the function still has its role and that its clock is right; then send the request again"
+        )
     elif denied or matches(code, _DENIED):
         message = f"RAM does not allow {action} on {resource}"
         explicit = str((denied or {}).get("NoPermissionType", "")).startswith("Explicit")
         hint = (
-            f"a policy denies {action} on {resource} explicitly: remove that"
+            f"a policy explicitly denies {action} on {resource}; remove that statement"
             if explicit
             else f"grant {action} on {resource} to the function's role"
         )
@@ -127,9 +135,10 @@ def problem_of(
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """A server's message without what it must not show: known secrets, queries of URLs, and all that looks like a key.
+    """Remove from a server's message what must not be shown, and cut it to 300 characters.
 
-    By shape and not by name: 40 or more characters of a token's alphabet in a row are no instance, region or ARN.
+    `"see https://oss/x?Signature=abc", ["my-key"]` → `"see https://oss/x?***"`. Removed are the known secrets, the
+    queries of URLs, and every 40 or more characters in a row that look like a key; no instance, region or ARN does.
     """
     for secret in secrets:
         text = text.replace(secret, "***")

@@ -1,7 +1,8 @@
-"""Function Compute's own API: invoking a function, on both generations.
+"""Invoke a function by Function Compute's API, of FC 2.0 and of FC 3.0.
 
-FC 2.0 (services) is called by `aliyun-fc2`, FC 3.0 by a generic signed call of `alibabacloud-tea-openapi`. Task IDs
-make an asynchronous invocation idempotent: a repeat is answered with 409.
+`aliyun-fc2` calls FC 2.0 (with services), `alibabacloud-tea-openapi` calls FC 3.0. A task ID makes an asynchronous
+invocation idempotent: FC answers a second one with 409.
+https://www.alibabacloud.com/help/en/functioncompute/fc/user-guide/asynchronous-task
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MAX_DELAY = 3600  # seconds
 
 @dataclass(frozen=True)
 class FunctionName:
-    """Which function. `service` is empty on FC 3.0; `qualifier` (a version or an alias) where there is none."""
+    """Which function. `service` is empty on FC 3.0; `qualifier` (a version or an alias) is empty if there is none."""
 
     region: str
     account_id: str
@@ -33,12 +34,12 @@ class FunctionName:
 
     @classmethod
     def from_context(cls, context: Context) -> FunctionName:
-        """The function that is being invoked."""
+        """Return the function of this invocation."""
         return cls(context.region, context.account_id, context.function, context.service, context.qualifier)
 
     @property
     def resource(self) -> str:
-        """What RAM has to allow `fc:InvokeFunction` on."""
+        """Return the resource on which RAM has to allow `fc:InvokeFunction`."""
         name = f"functions/{self.function}"
         if self.service:
             name = f"services/{self.service}{'.' if self.qualifier else ''}{self.qualifier}/{name}"
@@ -49,14 +50,14 @@ class FunctionName:
 
 @dataclass(frozen=True)
 class Reply:
-    """A function's answer. `error_type` is set where the function raised; `date`: the answer's header of that name."""
+    """A function's answer. `error_type` is set if the function raised; `date` is the answer's header of that name."""
 
     body: bytes
     error_type: str = ""
     date: str = ""
 
 
-def start(
+def invoke_async(
     name: FunctionName,
     endpoint: str,
     credentials: Credentials,
@@ -66,18 +67,18 @@ def start(
     delay: int,
     deadline: Deadline,
 ) -> bool:
-    """Invoke asynchronously, `delay` seconds from now. False: that task ID has been used before. Raise ApiError."""
-    kind = "x-fc-stateful-async-invocation-id" if name.service else "x-fc-async-task-id"
-    headers = {"x-fc-invocation-type": "Async", kind: task_id}
+    """Invoke asynchronously, `delay` seconds from now. Return False if the task ID was used before. Raise ApiError."""
+    id_header = "x-fc-stateful-async-invocation-id" if name.service else "x-fc-async-task-id"
+    headers = {"x-fc-invocation-type": "Async", id_header: task_id}
     if delay:
         headers["x-fc-async-delay"] = str(delay)
     try:
         reply = invoke(name, endpoint, credentials, payload, headers, deadline=deadline, read_timeout=sdk.READ_TIMEOUT)
     except ApiError as error:
-        if error.status == 409 or "AlreadyExist" in error.problem.code:  # one page has 400 for it
+        if error.status == 409 or "AlreadyExist" in error.problem.code:  # one document says 400
             return False
         raise
-    if reply.body and not _is_json(reply.body):  # a proxy's page, say: FC's own answer has no body
+    if reply.body and not _is_json(reply.body):  # for example a proxy's page; FC's own answer has no body
         raise sdk.unreadable("InvokeFunction")
     return True
 
@@ -92,11 +93,11 @@ def invoke(
     deadline: Deadline,
     read_timeout: float,
 ) -> Reply:
-    """Invoke once and take the answer. Raise ApiError where there is none."""
-    filled = endpoint.format(account=name.account_id, region=name.region)
+    """Invoke once and return the answer. Raise ApiError if there is none."""
+    host = endpoint.format(account=name.account_id, region=name.region)
     send = _send_2_0 if name.service else _send_3_0
     return sdk.call(
-        lambda options: send(name, filled, credentials, payload, dict(headers), options),
+        lambda options: send(name, host, credentials, payload, dict(headers), options),
         deadline,
         action="fc:InvokeFunction",
         resource=name.resource,
@@ -124,7 +125,7 @@ def _send_2_0(
     except lazy_sdk.load("fc2.fc_exceptions").FcError as error:
         if error.status_code != 200:
             raise
-        # Its way to tell of the function's own error.
+        # aliyun-fc2 raises this for an error of the function itself.
         return Reply(error.message.encode(), "UnhandledInvocationError", sdk.last_date())
     return Reply(answer.data, answer.headers.get("x-fc-error-type", ""), answer.headers.get("date", ""))
 

@@ -1,6 +1,9 @@
-"""How R-KVStore writes what it answers: numbers as text, job IDs in one text, times without their `Z`, …
+"""Read R-KVStore's answers: numbers as strings, several job IDs in one string, times without their `Z`, …
 
-Absent is not empty: an answer without the list that it is asked for says nothing, and is refused as unreadable.
+An absent list is not an empty list: an answer without the list that was asked for is unreadable. The operations are
+documented at https://www.alibabacloud.com/help/en/redis/developer-reference/ under these names:
+api-r-kvstore-2015-01-01-createbackup-redis, …-describeclusterbackuplist-redis, …-describeinstances-redis,
+…-describeinstanceattribute-redis.
 """
 
 from __future__ import annotations
@@ -15,16 +18,16 @@ from typing import Any
 from redis_backup import timestamps
 
 _MOST_SHARDS = 256  # of a cluster
-# CreateBackup's page: clusters that were created before then answer one job ID for each shard.
+# The document of CreateBackup: clusters that were created before this date answer one job ID for each shard.
 _ONE_JOB_ID_SINCE = datetime(2023, 12, 5, tzinfo=timestamps.UTC)
 
 
-class Unreadable(Exception):  # noqa: N818 - a fact, and no error of ours
-    """The answer is not one that the API gives."""
+class Unreadable(Exception):  # noqa: N818 - it describes the answer
+    """The answer is not one that the API documents."""
 
 
 class JobStatus(str, Enum):
-    """How far a job is, as far as listings show it."""
+    """The status of a backup job, as lists show it."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -37,7 +40,7 @@ _CLUSTER_STATUS = {"OK": JobStatus.SUCCEEDED, "RUNNING": JobStatus.RUNNING}
 
 @dataclass(frozen=True)
 class Job:
-    """One job as listed. `start` and `end` in whole seconds, None where the listing does not say; `size` in bytes."""
+    """One listed backup job. `start` and `end` are in whole seconds, None if the list has none; `size` is in bytes."""
 
     status: JobStatus
     start: datetime | None
@@ -53,10 +56,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Instance:
-    """What of an instance matters here.
+    """What the function needs to know of an instance.
 
-    `has_job_per_shard`: whether a backup has a job ID for each of the `shards`, None where that is not known.
-    `status`: as R-KVStore names it, such as Normal; empty where it is not known.
+    `shards`: the parts of a cluster, each with a node of its own. `has_job_per_shard`: whether a backup has a job ID
+    for each shard, None if that is not known. `status`: R-KVStore's, such as Normal; empty if it is not known.
     """
 
     is_cluster: bool = False
@@ -67,7 +70,10 @@ class Instance:
 
 
 def entries(body: Any, *path: str) -> list[Mapping[str, Any]]:
-    """The objects of the list that is at this path of an answer. Raise Unreadable where there is none."""
+    """Return the objects of the list at this path of an answer. Raise Unreadable if there is no list of objects.
+
+    `{"Backups": {"Backup": [{"BackupJobID": 7}]}}, "Backups", "Backup"` → `[{"BackupJobID": 7}]`.
+    """
     value = body
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
@@ -77,7 +83,10 @@ def entries(body: Any, *path: str) -> list[Mapping[str, Any]]:
 
 
 def backup_task(entry: Mapping[str, Any]) -> Job:
-    """An entry of DescribeBackupTasks, which has no value for an end."""
+    """Read an entry of DescribeBackupTasks, which has no value for the end of a job.
+
+    `{"BackupJobID": 7, "Progress": "35%", "JobMode": "Manual"}` → `Job(RUNNING, None, job_id="7", progress=35)`.
+    """
     return Job(
         JobStatus.RUNNING,
         time(entry.get("StartTime")),
@@ -90,7 +99,11 @@ def backup_task(entry: Mapping[str, Any]) -> Job:
 
 
 def backup_set(entry: Mapping[str, Any]) -> Job:
-    """An entry of DescribeBackups. Its download URLs are left behind here."""
+    """Read an entry of DescribeBackups, without its download URLs.
+
+    `{"BackupJobID": 7, "BackupStatus": "Success", "BackupStartTime": "2026-11-24T02:00:05Z", "BackupSize": "1024"}` →
+    `Job(SUCCEEDED, 2026-11-24 02:00:05 UTC, job_id="7", size=1024)`.
+    """
     return Job(
         _SET_STATUS.get(str(entry.get("BackupStatus")).lower(), JobStatus.RUNNING),
         time(entry.get("BackupStartTime")),
@@ -103,7 +116,10 @@ def backup_set(entry: Mapping[str, Any]) -> Job:
 
 
 def cluster_backup(entry: Mapping[str, Any]) -> Job:
-    """An entry of DescribeClusterBackupList, running or ended, without a job ID. Raise Unreadable without a status."""
+    """Read an entry of DescribeClusterBackupList, which has no job ID. Raise Unreadable if it has no status.
+
+    `{"ClusterBackupId": "cb-12", "ClusterBackupStatus": "OK"}` → `Job(SUCCEEDED, None, cluster_backup_id="cb-12")`.
+    """
     status = str(entry.get("ClusterBackupStatus") or "").upper()
     if not status:
         raise Unreadable
@@ -119,7 +135,11 @@ def cluster_backup(entry: Mapping[str, Any]) -> Job:
 
 
 def instance(entry: Mapping[str, Any]) -> Instance:
-    """An entry of DescribeInstances. Cloud-native clusters: see DescribeClusterBackupList's reference."""
+    """Read an entry of DescribeInstances or DescribeInstanceAttribute.
+
+    `{"ArchitectureType": "cluster", "ShardCount": 2, "CreateTime": "2023-01-01T00:00:00Z"}` →
+    `Instance(is_cluster=True, shards=2, has_job_per_shard=True)`.
+    """
     is_cluster = str(entry.get("ArchitectureType")).lower() == "cluster"
     created, shards = time(entry.get("CreateTime")), number(entry.get("ShardCount"))
     has_job_per_shard = is_cluster and (created < _ONE_JOB_ID_SINCE if created else None)
@@ -135,23 +155,29 @@ def instance(entry: Mapping[str, Any]) -> Instance:
 
 
 def split_job_ids(value: Any) -> tuple[str, ...]:
-    """The IDs in CreateBackup's answer: a number, `"10000,10001"`, or (an official sample) with quotes in the text."""
+    """Read the job IDs of CreateBackup's answer; one official example has quotes inside the string.
+
+    `1162` → `("1162",)`; `"10000,10001"` → `("10000", "10001")`; `'"1022,2480"'` → `("1022", "2480")`.
+    """
     parts = re.split(r"[\s,\"']+", str(value)) if isinstance(value, (str, int)) else []
     return tuple(dict.fromkeys(filter(None, map(identifier, parts))))
 
 
 def is_manual(mode: Any) -> bool:
-    """Whether a backup mode is not the automatic policy's."""
+    """Return whether a backup is not one of the automatic policy: `"Manual"` → True, `"Automated"` → False."""
     return not str(mode or "").lower().startswith("auto")
 
 
 def identifier(value: Any) -> str:
-    """An ID as text, of letters, digits and `_.-`, 64 characters at most."""
+    """Return an ID as a string of letters, digits and `_.-`, at most 64 characters: `1162` → `"1162"`, None → `""`."""
     return re.sub(r"[^A-Za-z0-9_.-]", "", str(value))[:64] if isinstance(value, (str, int)) else ""
 
 
 def time(value: Any) -> datetime | None:
-    """A time as the API writes it; one official sample lacks the `Z`."""
+    """Read a time of the API; in one official example the `Z` is missing. Return None if it is not a time.
+
+    `"2026-11-24T02:00:05Z"`, `"2026-11-24T02:00:05"` → 2026-11-24 02:00:05 UTC.
+    """
     try:
         return timestamps.parse(value if re.search(r"(Z|[+-]\d\d:\d\d)$", value) else value + "Z")
     except (TypeError, ValueError):
@@ -159,7 +185,7 @@ def time(value: Any) -> datetime | None:
 
 
 def number(value: Any) -> int | None:
-    """An integer, None where it is none: `35`, `"35"`."""
+    """Read an integer: `35` → 35, `"35"` → 35; None if it is not one."""
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError):
@@ -167,6 +193,6 @@ def number(value: Any) -> int | None:
 
 
 def percent(value: Any) -> int | None:
-    """The number in `35`, `"35"`, `"35%"` and the like."""
+    """Read a percentage: `35` → 35, `"35%"` → 35, `"120"` → 100; None if there is no number."""
     match = re.search(r"\d{1,9}", str(value or ""))
     return min(100, int(match[0])) if match else None

@@ -1,7 +1,7 @@
-"""R-KVStore (API 2015-01-01) as this function uses it: six operations of one region, each call sent once.
+"""Call R-KVStore (API 2015-01-01): the six operations that this function uses. Each call is sent once.
 
-The official client signs and sends; the operations' own methods are not used, since their models turn a list that is
-absent from an answer into an empty one.
+The official client signs and sends. Its methods for the operations are not used, since their models make an empty list
+of a list that is absent from an answer.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from redis_backup.runtime import Clock, utc_now
 from redis_backup.settings import Settings
 
 T = TypeVar("T")
-BATCH = 30  # IDs that DescribeInstances takes in one call
+# https://www.alibabacloud.com/help/en/redis/developer-reference/api-r-kvstore-2015-01-01-describeinstances-redis
+BATCH = 30  # the most IDs of one call of DescribeInstances
 _VERSION = "2015-01-01"
-_MARGIN = timedelta(minutes=2)  # windows are in minutes, and clocks differ
-_SETS, _INSTANCES, _CLUSTERS = 300, 50, 100  # entries that fit on a page
+_MARGIN = timedelta(minutes=2)  # StartTime and EndTime of a list are in minutes, and clocks differ
+_SETS_PER_PAGE, _INSTANCES_PER_PAGE, _CLUSTERS_PER_PAGE = 300, 50, 100  # the most entries of a page
 
 
 class RKVStore:
-    """One region's API. Every method may raise ApiError. Threads may share it."""
+    """The API of one region. Every method may raise ApiError. Threads may share it."""
 
     def __init__(
         self,
@@ -47,7 +48,10 @@ class RKVStore:
         self._first_call, self._is_warm, self._was_served = threading.Lock(), False, False
 
     def create_backup(self, instance_id: str, retention_days: int | None) -> tuple[str, ...]:
-        """Start a backup; its job IDs, in the API's order."""
+        """Start a backup (CreateBackup). Return its job IDs, in the API's order.
+
+        https://www.alibabacloud.com/help/en/redis/developer-reference/api-r-kvstore-2015-01-01-createbackup-redis
+        """
         query = {"InstanceId": instance_id, "BackupRetentionPeriod": retention_days}
 
         def read(body: Any) -> tuple[str, ...]:
@@ -59,7 +63,7 @@ class RKVStore:
         return self._call("CreateBackup", query, read)
 
     def backup_tasks(self, instance_id: str) -> list[Job]:
-        """What runs now, or is listed as if it did."""
+        """List the jobs that run now, or are still listed as running (DescribeBackupTasks)."""
 
         def read(body: Any) -> list[Job]:
             return [parsing.backup_task(entry) for entry in parsing.entries(body, "BackupJobs")]
@@ -67,27 +71,30 @@ class RKVStore:
         return self._call("DescribeBackupTasks", {"InstanceId": instance_id}, read)
 
     def backup_sets(self, instance_id: str, since: datetime) -> list[Job]:
-        """What began since then and has ended."""
+        """List the jobs that started since then and have ended (DescribeBackups)."""
         query = {"InstanceId": instance_id, **self._window(since)}
-        listed, total = self._list("DescribeBackups", query, _SETS, "Backups", "Backup")
-        if len(listed) < total:  # what is missing could be the one that counts
+        listed, total = self._list("DescribeBackups", query, _SETS_PER_PAGE, "Backups", "Backup")
+        if len(listed) < total:  # the missing one could be the backup that satisfies
             raise sdk.unreadable("DescribeBackups")
         return [parsing.backup_set(entry) for entry in listed]
 
     def cluster_backups(self, instance_id: str, since: datetime) -> list[Job]:
-        """A cloud-native cluster's backups that began since then, running and ended."""
+        """List a cloud-native cluster's backups that started since then, running and ended.
+
+        https://www.alibabacloud.com/help/en/redis/developer-reference/api-r-kvstore-2015-01-01-describeclusterbackuplist-redis
+        """
         query = {"RegionId": self._region, "InstanceId": instance_id, **self._window(since)}
-        query |= {"NoShardBackup": "true"}  # leaves out each shard's download URLs
-        listed, _ = self._list("DescribeClusterBackupList", query, _CLUSTERS, "ClusterBackups", method="GET")
+        query |= {"NoShardBackup": "true"}  # without the download URLs of each shard
+        listed, _ = self._list("DescribeClusterBackupList", query, _CLUSTERS_PER_PAGE, "ClusterBackups", method="GET")
         try:
             return [parsing.cluster_backup(entry) for entry in listed]
         except Unreadable:
             raise sdk.unreadable("DescribeClusterBackupList") from None
 
     def describe(self, instance_ids: Sequence[str]) -> dict[str, Instance]:
-        """Those of at most 30 instances. One that is left out is not known to be absent."""
+        """Describe at most 30 instances by their IDs (DescribeInstances). An instance that is left out may exist."""
         found: dict[str, Instance] = {}
-        # The official metadata names Redis as the default type, so Tair instances may be left out unless asked for.
+        # The API's metadata says that the default type is Redis, so Tair instances may be missing unless asked for.
         for instance_type in (None, "Tair"):
             missing = [instance_id for instance_id in instance_ids if instance_id not in found]
             query = {"InstanceIds": ",".join(missing), "InstanceType": instance_type}
@@ -100,7 +107,7 @@ class RKVStore:
         return found
 
     def describe_one(self, instance_id: str) -> Instance:
-        """One instance, asked of itself: an unknown one raises."""
+        """Describe one instance (DescribeInstanceAttribute). Raise ApiError if it does not exist."""
 
         def read(body: Any) -> Instance:
             listed = parsing.entries(body, "Instances", "DBInstanceAttribute")
@@ -111,7 +118,7 @@ class RKVStore:
         return self._call("DescribeInstanceAttribute", {"InstanceId": instance_id}, read)
 
     def tagged(self, tags: Mapping[str, str], instance_type: str | None) -> tuple[list[str], int]:
-        """The IDs of the region's instances that have all these tags, and how many there are by TotalCount."""
+        """List the IDs of the region's instances that have all these tags, and return TotalCount with them."""
         query: dict[str, object] = {"InstanceType": instance_type}
         for number, (key, value) in enumerate(tags.items(), 1):
             query |= {f"Tag.{number}.Key": key, f"Tag.{number}.Value": value}
@@ -121,7 +128,7 @@ class RKVStore:
 
     def _instances(self, query: Mapping[str, object]) -> tuple[list[Mapping[str, Any]], int]:
         query = {"RegionId": self._region, **query}
-        return self._list("DescribeInstances", query, _INSTANCES, "Instances", "KVStoreInstance")
+        return self._list("DescribeInstances", query, _INSTANCES_PER_PAGE, "Instances", "KVStoreInstance")
 
     def _window(self, since: datetime) -> dict[str, object]:
         now = utc_now(self._clock)
@@ -131,31 +138,31 @@ class RKVStore:
     def _list(
         self, operation: str, query: Mapping[str, object], size: int, *path: str, method: str = "POST"
     ) -> tuple[list[Mapping[str, Any]], int]:
-        """The entries of all pages, and how many there are by TotalCount (as many as came, where there is none).
+        """Read all pages. Return their entries and TotalCount (the number of entries if the answers have none).
 
-        The last page is the one that reaches TotalCount, or the first that is not full where there is none.
+        The last page is the one that reaches TotalCount; without TotalCount the first page that is not full.
         """
 
         def read(body: Any) -> tuple[list[Mapping[str, Any]], int | None]:
             return parsing.entries(body, *path), parsing.number(body.get("TotalCount"))
 
         found: list[Mapping[str, Any]] = []
-        before: list[Mapping[str, Any]] = []
+        previous: list[Mapping[str, Any]] = []
         number = 1
         while True:
             page = {**query, "PageNumber": number, "PageSize": size}
             listed, total = self._call(operation, page, read, method=method)
-            if listed == before:  # none are left, or it knows no pages
+            if listed == previous:  # no more entries, or the server ignores PageNumber
                 return found, max(total or 0, len(found))
             found += listed
             if not listed or (len(found) >= total if total is not None else len(listed) < size):
                 return found, max(total or 0, len(found))
-            before, number = listed, number + 1
+            previous, number = listed, number + 1
 
     def _call(
         self, operation: str, query: Mapping[str, object], read: Callable[[Any], T], *, method: str = "POST"
     ) -> T:
-        """Call once. The first call goes alone: the SDK makes its session then, without a lock, so one for each."""
+        """Call once. The first call goes alone, since the SDK makes its session then and has no lock for that."""
         if not self._is_warm:
             with self._first_call:
                 if not self._is_warm:

@@ -1,4 +1,4 @@
-"""Handing over what is not final: follow-ups for a request, shards of a large one, and why that could not be done."""
+"""Send follow-ups for requests that are not final, and shards of large ones. Say why one could not be sent."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from datetime import datetime
 from redis_backup.alibaba.function_compute import FunctionName
 from redis_backup.context import Context
 from redis_backup.followups import payload
-from redis_backup.followups.sending import Sender, SentAs
+from redis_backup.followups.sending import Sender, SendStatus
 from redis_backup.reconcile.watch import is_prompt
-from redis_backup.reconcile.work import Unfollowed, Work
+from redis_backup.reconcile.work import NotFollowed, WorkItem
 from redis_backup.request.request import Request
 from redis_backup.runtime import Clock, utc_now
 from redis_backup.settings import Settings
@@ -20,20 +20,26 @@ from redis_backup.states import Problem, State
 
 @dataclass(frozen=True)
 class Shards:
-    """How a large request was split. `unsent`: the instances of the shards that could not be sent, and `why`."""
+    """How a large request was split. `entries`: one for each shard, as the report shows it.
 
-    listed: Sequence[Mapping[str, object]]
-    unsent: Sequence[tuple[Work, Problem]]
-    why: str | None
+    `unsent`: the instances of shards that could not be sent, each with its error; `reason`: why, for people.
+    """
+
+    entries: Sequence[Mapping[str, object]]
+    unsent: Sequence[tuple[WorkItem, Problem]]
+    reason: str | None
 
     @property
-    def is_in_vain(self) -> bool:
-        """Whether no shard could be sent."""
-        return all(shard["sent"] == SentAs.FAILED.value for shard in self.listed)
+    def none_sent(self) -> bool:
+        """Return whether no shard could be sent."""
+        return all(shard["sent"] == SendStatus.FAILED.value for shard in self.entries)
 
 
 class Handover:
-    """Hands over in one invocation, which `began` then; `warn` takes what kept it from doing so."""
+    """Sends the follow-ups and shards of one invocation.
+
+    `began`: when the invocation began; `warn`: writes a warning, with the error that prevented sending.
+    """
 
     def __init__(
         self,
@@ -45,58 +51,60 @@ class Handover:
     ) -> None:
         self._context, self._settings, self._clock, self._began, self._warn = context, settings, clock, began, warn
         self._sender = Sender(context, settings, clock)
-        self._told = False
+        self._has_warned = False
 
-    def follow_up(self, works: Mapping[Request, Sequence[Work]]) -> dict[Request, Unfollowed]:
-        """Send the follow-ups of all requests; why that could not be done for some."""
+    def send_follow_ups(self, items_by_request: Mapping[Request, Sequence[WorkItem]]) -> dict[Request, NotFollowed]:
+        """Send the follow-ups of all requests. Return the requests that have no follow-up, and why."""
         seconds = self._settings.follow_seconds
-        unfollowed: dict[Request, Unfollowed] = {}
+        not_followed: dict[Request, NotFollowed] = {}
         parts: list[tuple[Request, payload.FollowUp]] = []
-        for request, own in works.items():
-            if request.dry_run or not any(work.is_open for work in own):
+        for request, items in items_by_request.items():
+            if request.dry_run or not any(item.is_open for item in items):
                 continue
             if not seconds:
-                unfollowed[request] = Unfollowed("BACKUP_FOLLOW_SECONDS is 0", (State.PENDING,))  # what runs goes on
+                not_followed[request] = NotFollowed(
+                    "BACKUP_FOLLOW_SECONDS is 0", (State.PENDING,)
+                )  # a running backup continues
                 continue
-            due = payload.next_due(request, own, seconds, self._context.timeout, utc_now(self._clock))
-            parts += [(request, part) for part in payload.follow_up(request, own, self._began, due)]
+            due = payload.next_due(request, items, seconds, self._context.timeout, utc_now(self._clock))
+            parts += [(request, part) for part in payload.follow_ups(request, items, self._began, due)]
         sent = self._sender.send([part for _, part in parts])
         for (request, _), each in zip(parts, sent, strict=True):
             if each.problem:
-                unfollowed[request] = Unfollowed(self._why(each.problem))
-        return unfollowed
+                not_followed[request] = NotFollowed(self._reason(each.problem))
+        return not_followed
 
-    def split(self, works: Mapping[Request, Sequence[Work]]) -> Shards:
-        """Send the shards of all requests. One whose name was taken is sent again for the next point of time."""
-        listed: list[Mapping[str, object]] = []
-        unsent: list[tuple[Work, Problem]] = []
-        why: str | None = None
+    def send_shards(self, items_by_request: Mapping[Request, Sequence[WorkItem]]) -> Shards:
+        """Send the shards of all requests. A shard whose task ID is in use is sent again for the next point of time."""
+        entries: list[Mapping[str, object]] = []
+        unsent: list[tuple[WorkItem, Problem]] = []
+        reason: str | None = None
         parts: list[tuple[Request, payload.FollowUp]] = []
-        for request, own in works.items():
+        for request, items in items_by_request.items():
             sent_at = utc_now(self._clock) if is_prompt(request, self._began) else None
-            shards = payload.shards(request, own, self._settings.shard_size, self._began, sent_at=sent_at)
+            shards = payload.shards(request, items, self._settings.shard_size, self._began, sent_at=sent_at)
             parts += [(request, shard) for shard in shards]
         sent = self._sender.send([part for _, part in parts])
-        taken = [part for part, each in zip(parts, sent, strict=True) if each.sent_as is SentAs.REPEAT]
-        again = [later for request, part in taken for later in self._again(request, part)]
-        problems = {work: each.problem for each in (*sent, *self._sender.send(again)) for work in each.follow_up.works}
+        taken = [part for part, each in zip(parts, sent, strict=True) if each.status is SendStatus.REPEAT]
+        resent = self._sender.send([later for request, part in taken for later in self._for_later(request, part)])
+        problems = {item: each.problem for each in (*sent, *resent) for item in each.follow_up.items}
         for (request, part), each in zip(parts, sent, strict=True):
-            problem = next((problems[work] for work in part.works if problems[work]), None)
-            sent_as = SentAs.FAILED if problem else each.sent_as
-            listed.append({"task_id": part.task_id, "instances": len(part.works), "sent": sent_as.value})
+            problem = next((problems[item] for item in part.items if problems[item]), None)
+            status = SendStatus.FAILED if problem else each.status
+            entries.append({"task_id": part.task_id, "instances": len(part.items), "sent": status.value})
             if problem:
-                why = why if request.dry_run else self._why(problem)
-                unsent += [(work, problem) for work in part.works]
-        return Shards(listed, unsent, why)
+                reason = reason if request.dry_run else self._reason(problem)
+                unsent += [(item, problem) for item in part.items]
+        return Shards(entries, unsent, reason)
 
-    def _again(self, request: Request, shard: payload.FollowUp) -> list[payload.FollowUp]:
+    def _for_later(self, request: Request, shard: payload.FollowUp) -> list[payload.FollowUp]:
         due = payload.next_due(request, (), self._settings.follow_seconds, self._context.timeout, utc_now(self._clock))
-        return payload.sent_again(shard, request, self._began, due)
+        return payload.for_later(shard, request, self._began, due)
 
-    def _why(self, problem: Problem) -> str:
-        """Why the function could not invoke itself, and what to do; the first reason is put on record."""
+    def _reason(self, problem: Problem) -> str:
+        """Return why the function could not invoke itself, and what to do; record the first reason as a warning."""
         what = f"fc:InvokeFunction on {FunctionName.from_context(self._context).resource}"
-        if not self._told:
-            self._told = True
+        if not self._has_warned:
+            self._has_warned = True
             self._warn(f"the function could not invoke itself ({what})", problem)
         return f"{what}: {problem.message} ({problem.code}); {problem.hint or 'send the request again'}"

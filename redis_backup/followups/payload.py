@@ -1,8 +1,11 @@
-"""What travels to the next invocation: the same request for what is not final, and how it is named.
+"""Write and read follow-ups and shards: the events that the function sends to itself, and their task IDs.
 
-A follow-up is named by what it covers and when it is due, and by nothing that was seen: so there is one for the same
-instances at one time, however often the event is delivered, and Function Compute refuses the second. An event that is
-sent again after its follow-ups have ended, or died, finds the next points of time free.
+A *follow-up* is the same request again, for the instances that are not in a final state yet; it carries what is known
+of them. A *shard* is a part of a large request. The task ID is a hash of the request, the instances and the time at
+which the follow-up is due, and of nothing that was observed. So there is only one follow-up for the same instances at
+one time, however often the event is delivered: Function Compute refuses a task ID that is in use
+(https://www.alibabacloud.com/help/en/functioncompute/fc/user-guide/asynchronous-task). If an event is sent again after
+its follow-ups have ended or crashed, the next points of time are free.
 
     since          + F           + 2 F          + 3 F
       |──────────────|──────────────|──────────────|────     F: BACKUP_FOLLOW_SECONDS
@@ -21,99 +24,103 @@ from typing import Any
 
 from redis_backup import timestamps
 from redis_backup.alibaba.function_compute import MAX_ASYNC_PAYLOAD
-from redis_backup.reconcile.watch import AFTER_UNKNOWN, LEAST_TIMEOUT, WATCH, window_end
-from redis_backup.reconcile.work import Work, totals
+from redis_backup.reconcile.watch import MIN_TIMEOUT, WAIT_AFTER_UNKNOWN, WATCH_LENGTH, window_end
+from redis_backup.reconcile.work import WorkItem, totals
 from redis_backup.request.events import TriggerKind
-from redis_backup.request.parsers import line, not_negative
-from redis_backup.request.request import Finished, Follow, Request
+from redis_backup.request.parsers import not_negative, one_line
+from redis_backup.request.request import FollowUpInfo, Request, Totals
 
-_WATCH_STEP = 10  # seconds between the points of time of follow-ups that are to watch
-_SHARD_STEP = 60  # seconds; of shards that are sent once more, where BACKUP_FOLLOW_SECONDS is 0
+_WATCH_STEP = 10  # seconds between the points of time of follow-ups that have to watch an instance
+_SHARD_STEP = 60  # seconds between the points of time of shards that are sent again, if BACKUP_FOLLOW_SECONDS is 0
 
 
 @dataclass(frozen=True)
 class FollowUp:
-    """An invocation to come, for some instances of a request."""
+    """An invocation to send, for some instances of a request."""
 
     task_id: str
     payload: bytes
     due: datetime
-    works: tuple[Work, ...]
+    items: tuple[WorkItem, ...]
 
 
-def follow_up(request: Request, works: Sequence[Work], first: datetime, due: datetime) -> list[FollowUp]:
-    """The next invocation for these instances; several where they do not fit into one payload."""
-    follow = _next_follow(request, works, first, due)
-    return _parts(request, [work for work in works if work.is_open], follow)
+def follow_ups(request: Request, items: Sequence[WorkItem], first: datetime, due: datetime) -> list[FollowUp]:
+    """Return the next invocation for these instances; several if they do not fit into one payload."""
+    info = _next_info(request, items, first, due)
+    return _split_to_fit(request, [item for item in items if item.is_open], info)
 
 
 def shards(
-    request: Request, works: Sequence[Work], size: int, first: datetime, *, sent_at: datetime | None
+    request: Request, items: Sequence[WorkItem], size: int, first: datetime, *, sent_at: datetime | None
 ) -> list[FollowUp]:
-    """The invocations that a large request is split into, cut in the order of the instances' keys.
+    """Return the shards of a large request, `size` instances each, in the order of the instances' keys.
 
-    Each is due at the event's own time, so that Function Compute refuses a second delivery's. `sent_at`: now, where the
-    invocation that splits it is prompt. What is known to be missing in all travels with the first.
+    Each is due at the event's own time, so that Function Compute refuses those of a second delivery. `sent_at`: now, if
+    the invocation that splits the request is prompt. The first shard carries the number of unlisted instances.
     """
-    works = sorted(works, key=lambda work: work.instance)
-    cuts = [works[start : start + size] for start in range(0, len(works), size)]
+    items = sorted(items, key=lambda item: item.instance)
+    pieces = [items[start : start + size] for start in range(0, len(items), size)]
     parts = []
-    for number, cut in enumerate(cuts):
-        finished = Finished(unlisted=request.unlisted if number == 0 else 0)
-        follow = Follow(first, request.since, request.kind, request.trigger_id, request.total, sent_at, finished)
-        follow = replace(follow, shard=f"{number + 1}/{len(cuts)}")
-        parts += _parts(request, cut, follow)
+    for number, piece in enumerate(pieces):
+        missing = Totals(unlisted=request.unlisted if number == 0 else 0)
+        info = FollowUpInfo(first, request.since, request.kind, request.trigger_id, request.total, sent_at, missing)
+        info = replace(info, shard=f"{number + 1}/{len(pieces)}")
+        parts += _split_to_fit(request, piece, info)
     return parts
 
 
-def sent_again(shard: FollowUp, request: Request, first: datetime, due: datetime) -> list[FollowUp]:
-    """A shard whose name was taken, for a later time: what the first did, only looking can tell."""
-    follow = read_follow(json.loads(shard.payload)["follow"])
-    return _parts(request, shard.works, replace(follow, first=first, due=due, sent_at=None))
+def for_later(shard: FollowUp, request: Request, first: datetime, due: datetime) -> list[FollowUp]:
+    """Return a shard whose task ID is in use, for a later time: only a new look shows what the first one did."""
+    info = read_follow_up(json.loads(shard.payload)["follow"])
+    return _split_to_fit(request, shard.items, replace(info, first=first, due=due, sent_at=None))
 
 
-def next_due(request: Request, works: Iterable[Work], step: int, timeout: float, now: datetime) -> datetime:
-    """When the next invocation for these is due: on the grid, soon where a watch is unfinished.
+def next_due(request: Request, items: Iterable[WorkItem], step: int, timeout: float, now: datetime) -> datetime:
+    """Return when the next invocation for these instances is due: a point of the grid, soon if a watch is unfinished.
 
-    `step` in seconds, 0 for that of shards. Not sooner than a watch, or a backup without one, can come to its end.
+    `step` is in seconds, 0 for that of shards. It is not before the watch can be complete.
     """
     step, soonest = step or _SHARD_STEP, now
-    watched = [work for work in works if work.is_open and work.wants_watch]
+    watched = [item for item in items if item.is_open and item.needs_watch]
     if watched:
-        step, least = _WATCH_STEP, timedelta(seconds=1)
-        soonest = min(_useful_from(work, timeout, now) for work in watched)
+        step, min_wait = _WATCH_STEP, timedelta(seconds=1)
+        soonest = min(_earliest_useful(item, timeout, now) for item in watched)
     else:
-        least = timedelta(seconds=step / 2)
-    number = math.ceil((max(now + least, soonest) - request.since) / timedelta(seconds=step))
-    before = request.follow.due if request.follow else request.since
+        min_wait = timedelta(seconds=step / 2)
+    number = math.ceil((max(now + min_wait, soonest) - request.since) / timedelta(seconds=step))
+    before = request.follow_up.due if request.follow_up else request.since
     number = max(number, math.floor((before - request.since) / timedelta(seconds=step)) + 1)
     return request.since + timedelta(seconds=number * step)
 
 
-def read_follow(value: Any) -> Follow:
-    """What a follow-up's `follow` says. Raise ValueError, TypeError or KeyError where it is none that was sent."""
+def read_follow_up(value: Any) -> FollowUpInfo:
+    """Read the field `follow` of a follow-up. Raise ValueError, TypeError or KeyError if the function did not write it.
+
+    `{"first": "2026-11-24T02:00:01Z", "due": "2026-11-24T02:01:00Z", "trigger": "timer", "trigger_id": "nightly@…"}` →
+    `FollowUpInfo(first=02:00:01, due=02:01:00, kind=TIMER, trigger_id="nightly@…")`.
+    """
     finished: Mapping[str, Any] = value.get("finished", {})
     started = finished.get("first_started")
-    return Follow(
+    return FollowUpInfo(
         first=timestamps.parse(value["first"]),
         due=timestamps.parse(value.get("due", value["first"])),
         kind=TriggerKind(value.get("trigger", "follow")),
-        trigger_id=line(value.get("trigger_id", "")),
-        shard=line(value.get("shard", "")),
+        trigger_id=one_line(value.get("trigger_id", "")),
+        shard=one_line(value.get("shard", "")),
         total=not_negative(value.get("total", 0)),
         sent_at=timestamps.parse(value["sent_at"]) if "sent_at" in value else None,
-        finished=Finished(
+        totals=Totals(
             **{name: not_negative(finished.get(name, 0)) for name in ("succeeded", "failed", "attempts", "unlisted")},
             first_started=timestamps.parse(started) if started else None,
-            failed_ids=tuple(line(key) for key in finished.get("failed_ids", ())),
+            failed_ids=tuple(one_line(key) for key in finished.get("failed_ids", ())),
         ),
     )
 
 
-def _write_follow(follow: Follow) -> dict[str, Any]:
-    """What `read_follow` reads."""
-    done = follow.finished
-    finished = {
+def _write_follow_up(info: FollowUpInfo) -> dict[str, Any]:
+    """Write what `read_follow_up` reads."""
+    done = info.totals
+    totals_so_far = {
         "succeeded": done.succeeded,
         "failed": done.failed,
         "attempts": done.attempts,
@@ -122,65 +129,70 @@ def _write_follow(follow: Follow) -> dict[str, Any]:
         "failed_ids": list(done.failed_ids),
     }
     values = {
-        "first": timestamps.render(follow.first),
-        "due": timestamps.render(follow.due),
-        "trigger": follow.kind.value,
-        "trigger_id": follow.trigger_id,
-        "shard": follow.shard,
-        "total": follow.total,
-        "sent_at": timestamps.render(follow.sent_at) if follow.sent_at else None,
-        "finished": {name: value for name, value in finished.items() if value},
+        "first": timestamps.render(info.first),
+        "due": timestamps.render(info.due),
+        "trigger": info.kind.value,
+        "trigger_id": info.trigger_id,
+        "shard": info.shard,
+        "total": info.total,
+        "sent_at": timestamps.render(info.sent_at) if info.sent_at else None,
+        "finished": {name: value for name, value in totals_so_far.items() if value},
     }
     return {name: value for name, value in values.items() if value}
 
 
-def _next_follow(request: Request, works: Sequence[Work], first: datetime, due: datetime) -> Follow:
-    before, finished = request.follow, totals(request, works)
-    if before:
-        return replace(before, due=due, total=request.total, sent_at=None, finished=finished)
-    return Follow(first, due, request.kind, request.trigger_id, request.total, None, finished)
+def _next_info(request: Request, items: Sequence[WorkItem], first: datetime, due: datetime) -> FollowUpInfo:
+    earlier, totals_so_far = request.follow_up, totals(request, items)
+    if earlier:
+        return replace(earlier, due=due, total=request.total, sent_at=None, totals=totals_so_far)
+    return FollowUpInfo(first, due, request.kind, request.trigger_id, request.total, None, totals_so_far)
 
 
-def _useful_from(work: Work, timeout: float, now: datetime) -> datetime:
-    """When another invocation can bring an instance on: it would watch in vain before, or wait."""
-    if timeout < LEAST_TIMEOUT:
-        return work.known.unanswered_at + AFTER_UNKNOWN if work.known.unanswered_at else now
-    return window_end(work.request) - WATCH
+def _earliest_useful(item: WorkItem, timeout: float, now: datetime) -> datetime:
+    """Return when another invocation can start a backup of the instance; before that it could only watch or wait."""
+    if timeout < MIN_TIMEOUT:
+        return item.known.unanswered_at + WAIT_AFTER_UNKNOWN if item.known.unanswered_at else now
+    return window_end(item.request) - WATCH_LENGTH
 
 
-def _parts(request: Request, works: Sequence[Work], follow: Follow) -> list[FollowUp]:
-    if not works:
+def _split_to_fit(request: Request, items: Sequence[WorkItem], info: FollowUpInfo) -> list[FollowUp]:
+    if not items:
         return []
-    payload = json.dumps(_request_again(request, works, follow), separators=(",", ":")).encode()
-    if len(payload) > MAX_ASYNC_PAYLOAD and len(works) > 1:  # job IDs by the thousand
-        half, shard = len(works) // 2, follow.shard or "1/1"
-        rest = replace(follow, finished=Finished(), shard=f"{shard}b")  # what is final is told once
-        return _parts(request, works[:half], replace(follow, shard=f"{shard}a")) + _parts(request, works[half:], rest)
-    return [FollowUp(_task_id(request, works, follow), payload, follow.due, tuple(works))]
+    payload = json.dumps(_request_payload(request, items, info), separators=(",", ":")).encode()
+    if len(payload) > MAX_ASYNC_PAYLOAD and len(items) > 1:  # job IDs by the thousand
+        half, shard = len(items) // 2, info.shard or "1/1"
+        second_info = replace(info, totals=Totals(), shard=f"{shard}b")  # what is final is counted once
+        return _split_to_fit(request, items[:half], replace(info, shard=f"{shard}a")) + _split_to_fit(
+            request, items[half:], second_info
+        )
+    return [FollowUp(_task_id(request, items, info), payload, info.due, tuple(items))]
 
 
-def _task_id(request: Request, works: Iterable[Work], follow: Follow) -> str:
-    has_own_id = follow.kind not in (TriggerKind.MANUAL, TriggerKind.HTTP)  # else each poll would have its own
+def _task_id(request: Request, items: Iterable[WorkItem], info: FollowUpInfo) -> str:
+    has_own_id = info.kind not in (
+        TriggerKind.MANUAL,
+        TriggerKind.HTTP,
+    )  # the ID of a manual or HTTP request differs at each poll
     identity = [
-        follow.kind.value,
-        follow.trigger_id if has_own_id else "",
+        info.kind.value,
+        info.trigger_id if has_own_id else "",
         timestamps.render(request.since),
         request.max_age.total_seconds(),
         request.retention_days,
         request.reason,
-        sorted(work.instance.key for work in works),
-        timestamps.render(follow.due),
+        sorted(item.instance.key for item in items),
+        timestamps.render(info.due),
         *(["dry_run"] if request.dry_run else []),
     ]
     return f"backup-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]}"
 
 
-def _request_again(request: Request, works: Sequence[Work], follow: Follow) -> dict[str, Any]:
-    jobs = {work.instance.key: _jobs(work) for work in works}
+def _request_payload(request: Request, items: Sequence[WorkItem], info: FollowUpInfo) -> dict[str, Any]:
+    jobs = {item.instance.key: _encode_known(item) for item in items}
     fields: dict[str, Any] = {
-        "follow": _write_follow(follow),
-        "instance_ids": [work.instance.key for work in works],
-        "jobs": {key: texts for key, texts in jobs.items() if texts},
+        "follow": _write_follow_up(info),
+        "instance_ids": [item.instance.key for item in items],
+        "jobs": {key: marks for key, marks in jobs.items() if marks},
         "since": timestamps.render(request.since),
         "max_age_minutes": int(request.max_age.total_seconds() // 60),
         "retention_days": request.retention_days,
@@ -190,6 +202,6 @@ def _request_again(request: Request, works: Sequence[Work], follow: Follow) -> d
     return {name: value for name, value in fields.items() if value}
 
 
-def _jobs(work: Work) -> list[str]:
-    """What is known of an instance, and what was last recorded of it."""
-    return replace(work.known, recorded=work.recorded).encode()
+def _encode_known(item: WorkItem) -> list[str]:
+    """Write what is known of an instance, and what was last recorded of it."""
+    return replace(item.known, recorded=item.recorded).encode()

@@ -1,7 +1,11 @@
-"""From the jobs that the API lists, and what is known, to a plain list of backups. All special cases end here.
+"""Make a plain list of backups of the jobs that the API lists and of what is known. All special cases are here.
 
-A job is one node's part of a backup. A classic cluster made before 2023-12-05 has a job for each shard, with IDs of
-their own; later ones share a single ID; cloud-native clusters list backups without any. A list can lag behind.
+A job is one node's part of a backup. A classic cluster from before 2023-12-05 has one job with its own ID for each
+shard; a later one has a single ID; a cloud-native cluster's list has no job IDs. A list can be up to a minute late.
+https://www.alibabacloud.com/help/en/redis/developer-reference/api-r-kvstore-2015-01-01-createbackup-redis
+
+A backup that this request did not start, but that satisfies it, is *adopted*: it is noted as an attempt, and followed
+as if the request had started it.
 """
 
 from __future__ import annotations
@@ -11,20 +15,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from redis_backup.alibaba.parsing import Instance, Job, JobStatus
-from redis_backup.reconcile.grouping import NEVER, group_jobs, is_shard, match
-from redis_backup.reconcile.known import VANISHED, Attempt, KnownJobs
+from redis_backup.reconcile.grouping import MIN_TIME, group_jobs, is_shard, match_attempts
+from redis_backup.reconcile.known import VANISHED_AFTER, Attempt, KnownJobs
 
-# A job that is known by its ID is the request's own even where R-KVStore's clock is that much behind the trigger's.
+# A job with a known ID belongs to the request even if R-KVStore's clock is this much behind the trigger's.
 CLOCK_SKEW = timedelta(seconds=5)
-MORE_SHARDS_MAY_COME = timedelta(minutes=2)  # a set is listed up to a minute after its task ended
+MORE_SHARDS_MAY_COME = timedelta(minutes=2)  # an ended backup is listed up to a minute after its end
 
 
 @dataclass(frozen=True)
 class Backup:
-    """One backup of an instance. Times are R-KVStore's, None where no list says; `size` in bytes.
+    """One backup of an instance. Times are R-KVStore's, None if no list has them; `size` is in bytes.
 
-    `is_complete`: nothing of it is still to be listed; `is_own`: it is known to have been started for this request;
-    `is_manual`: it is not one of the automatic policy's; `has_vanished`: it failed because it is in no list any more.
+    `is_complete`: all its jobs are listed; `is_own`: it was certainly started for this request; `is_manual`: it is not
+    one of the automatic policy; `has_vanished`: it counts as failed because no list shows it any more.
     """
 
     status: JobStatus
@@ -41,75 +45,80 @@ class Backup:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether it goes on, or what is not listed of it may."""
+        """Return whether it runs, or a part of it that is not listed may run."""
         return self.status is JobStatus.RUNNING or not self.is_complete
 
     def began_since(self, moment: datetime) -> bool:
-        """Whether it began at that moment or later, by R-KVStore's clock."""
+        """Return whether it started at that time or later, by R-KVStore's clock."""
         if self.is_own:
             return self.started_at is None or self.started_at >= moment - CLOCK_SKEW
         return self.started_at is not None and self.started_at >= moment
 
 
 def resolve(
-    jobs: Iterable[Job], known: KnownJobs, instance: Instance, since: datetime, earliest: datetime, now: datetime
+    jobs: Iterable[Job], known: KnownJobs, instance: Instance, since: datetime, earliest_start: datetime, now: datetime
 ) -> tuple[tuple[Backup, ...], KnownJobs]:
-    """All backups that are listed or known, the earliest first, and what is known from now on.
+    """Return all backups that are listed or known, the earliest first, and what is known from now on.
 
-    `since`: failed backups that began before are not the request's; `earliest`: what began before does not satisfy it.
-    Both are by R-KVStore's clock; `now` is by this invocation's, which differs by seconds where only minutes count.
+    `since`: failed backups that started before are not the request's; `earliest_start`: backups that started before do
+    not satisfy it. Both are by R-KVStore's clock. `now` is by this invocation's; the seconds between them do not matter
+    here.
     """
-    groups = group_jobs(jobs, instance, known)
-    owners = match(groups, known, instance, since)
+    jobs_of_backups = group_jobs(jobs, instance, known)
+    owners = match_attempts(jobs_of_backups, known, instance, since)
     attempts: list[Attempt] = []
     backups: list[Backup] = []
     for attempt in known.attempts:
-        own = [group for group, owner in zip(groups, owners, strict=True) if owner is attempt]
-        found, after = _known_backups(attempt, own, instance, now)
-        if after and not any(backup.is_own and not backup.began_since(earliest) for backup in found):
-            attempts.append(after)  # others are of another request, and named by mistake
+        own_groups = [
+            backup_jobs for backup_jobs, owner in zip(jobs_of_backups, owners, strict=True) if owner is attempt
+        ]
+        found, updated = _known_backups(attempt, own_groups, instance, now)
+        if updated and not any(backup.is_own and not backup.began_since(earliest_start) for backup in found):
+            attempts.append(updated)  # others belong to another request, and were named by mistake
         backups += found
-    for group in [group for group, owner in zip(groups, owners, strict=True) if owner is None]:
-        backup = _backup(group, instance, now)
+    for backup_jobs in [
+        backup_jobs for backup_jobs, owner in zip(jobs_of_backups, owners, strict=True) if owner is None
+    ]:
+        backup = _backup(backup_jobs, instance, now)
         backups.append(backup)
-        counts = (backup.is_under_way and backup.began_since(earliest)) or is_failed_attempt(backup, since)
-        if counts and (backup.job_ids or backup.cluster_backup_id):
+        is_relevant = (backup.is_under_way and backup.began_since(earliest_start)) or is_failed_attempt(backup, since)
+        if is_relevant and (backup.job_ids or backup.cluster_backup_id):
             ended = None if backup.is_under_way else backup.status
-            # Where each shard has an ID of its own, the next look may show other shards than this one.
+            # If each shard has its own ID, the next look may show other shards than this one.
             has_single_id = instance.is_cloud_native or instance.has_job_per_shard is False
             began = None if ended or has_single_id else backup.started_at
             partial_since = None if backup.is_complete else now
             ids = (backup.job_ids, backup.cluster_backup_id)
             attempts.append(Attempt(*ids, began, is_adopted=True, ended=ended, partial_since=partial_since))
-    attempts.sort(key=lambda attempt: attempt.ended is None)  # what runs is the last
-    backups.sort(key=lambda backup: backup.started_at or NEVER)
+    attempts.sort(key=lambda attempt: attempt.ended is None)  # a running one comes last
+    backups.sort(key=lambda backup: backup.started_at or MIN_TIME)
     return tuple(backups), replace(known, attempts=tuple(attempts))
 
 
 def is_failed_attempt(backup: Backup, since: datetime) -> bool:
-    """Whether it counts as one of the request's attempts that failed."""
+    """Return whether it counts as a failed attempt of the request."""
     failed = backup.status is JobStatus.FAILED and not backup.is_under_way
     return failed and backup.is_manual and backup.began_since(since)
 
 
 def _known_backups(
-    attempt: Attempt, groups: Sequence[Sequence[Job]], instance: Instance, now: datetime
+    attempt: Attempt, jobs_of_backups: Sequence[Sequence[Job]], instance: Instance, now: datetime
 ) -> tuple[list[Backup], Attempt | None]:
-    """What is listed of a known attempt, or what is known of it where nothing is."""
-    listed = {job.job_id for group in groups for job in group}
-    is_whole = bool(groups) and (instance.is_cloud_native or set(attempt.job_ids) <= listed)
+    """Return the listed backups of a known attempt, or one made of what is known, and the attempt as known now."""
+    listed = {job.job_id for backup_jobs in jobs_of_backups for job in backup_jobs}
+    is_whole = bool(jobs_of_backups) and (instance.is_cloud_native or set(attempt.job_ids) <= listed)
     is_missing = attempt.ended is None and not is_whole
     attempt = replace(attempt, missing_since=(attempt.missing_since or now) if is_missing else None)
     has_vanished = attempt.has_vanished(now)
     if has_vanished:
         attempt = replace(attempt, ended=JobStatus.FAILED, missing_since=None)
-    if not groups:
-        return _unlisted(attempt, has_vanished), attempt
-    is_partial = attempt.ended is None and not is_missing and _is_partial(groups[-1], instance, attempt)
+    if not jobs_of_backups:
+        return _without_entry(attempt, has_vanished), attempt
+    is_partial = attempt.ended is None and not is_missing and _is_partial(jobs_of_backups[-1], instance, attempt)
     attempt = replace(attempt, partial_since=(attempt.partial_since or now) if is_partial else None)
-    backups = [_backup(group, instance, now, attempt) for group in groups]
+    backups = [_backup(backup_jobs, instance, now, attempt) for backup_jobs in jobs_of_backups]
     last = backups[-1]
-    if is_missing and len(groups) == 1:  # one of its shards is nowhere
+    if is_missing and len(jobs_of_backups) == 1:  # one of its shards is in no list
         status, job_ids = JobStatus.FAILED if has_vanished else last.status, (*attempt.job_ids, *last.job_ids)
         last = replace(last, status=status, is_complete=has_vanished, has_vanished=has_vanished)
         last = replace(last, job_ids=tuple(dict.fromkeys(job_ids)))
@@ -122,8 +131,8 @@ def _known_backups(
     return backups, replace(attempt, partial_since=None) if ended else attempt
 
 
-def _unlisted(attempt: Attempt, has_vanished: bool) -> list[Backup]:
-    """What is known of an attempt that ended and is in no list (any more)."""
+def _without_entry(attempt: Attempt, has_vanished: bool) -> list[Backup]:
+    """Return the backup of an attempt that has ended and is in no list (any more)."""
     if attempt.ended is None:
         return []
     ids, started = attempt.job_ids, attempt.started_at
@@ -139,66 +148,66 @@ def _unlisted(attempt: Attempt, has_vanished: bool) -> list[Backup]:
     ]
 
 
-def _backup(group: Sequence[Job], instance: Instance, now: datetime, attempt: Attempt | None = None) -> Backup:
-    """One backup's jobs as one."""
-    statuses = {job.status for job in group}
+def _backup(backup_jobs: Sequence[Job], instance: Instance, now: datetime, attempt: Attempt | None = None) -> Backup:
+    """Combine the jobs of one backup."""
+    statuses = {job.status for job in backup_jobs}
     order = (JobStatus.RUNNING, JobStatus.FAILED, JobStatus.SUCCEEDED)
     status = next(each for each in order if each in statuses)
-    starts = [job.start for job in group if job.start]
-    ended_at = None if status is JobStatus.RUNNING else max((job.end or NEVER for job in group), default=None)
-    ended_at = None if ended_at == NEVER else ended_at
-    is_complete = _is_complete(group, instance, now, ended_at, attempt)
-    if is_complete is None:  # a shard has been nowhere for too long
+    starts = [job.start for job in backup_jobs if job.start]
+    ended_at = None if status is JobStatus.RUNNING else max((job.end or MIN_TIME for job in backup_jobs), default=None)
+    ended_at = None if ended_at == MIN_TIME else ended_at
+    is_complete = _is_complete(backup_jobs, instance, now, ended_at, attempt)
+    if is_complete is None:  # a shard has been in no list for too long
         status, is_complete = JobStatus.FAILED, True
-    ids = dict.fromkeys(job.job_id for job in group if job.job_id)
+    ids = dict.fromkeys(job.job_id for job in backup_jobs if job.job_id)
     known_ids = attempt.job_ids if attempt else ()
-    sizes = [job.size for job in group if job.size is not None]
-    progress = [job.progress for job in group if job.progress is not None]
+    sizes = [job.size for job in backup_jobs if job.size is not None]
+    progress = [job.progress for job in backup_jobs if job.progress is not None]
     return Backup(
         status,
         tuple(dict.fromkeys((*(job_id for job_id in known_ids if job_id in ids or not ids), *ids))),
-        next((job.cluster_backup_id for job in group if job.cluster_backup_id), ""),
+        next((job.cluster_backup_id for job in backup_jobs if job.cluster_backup_id), ""),
         min(starts, default=None),
         ended_at,
         is_complete,
         is_own=attempt is not None and not attempt.is_adopted,
-        is_manual=all(job.is_manual for job in group),
+        is_manual=all(job.is_manual for job in backup_jobs),
         progress=min(progress, default=None),
         size=sum(sizes) if sizes else None,
     )
 
 
 def _is_complete(
-    group: Sequence[Job], instance: Instance, now: datetime, ended_at: datetime | None, attempt: Attempt | None
+    backup_jobs: Sequence[Job], instance: Instance, now: datetime, ended_at: datetime | None, attempt: Attempt | None
 ) -> bool | None:
-    """Whether all of a backup's jobs are listed; None where one has been nowhere for too long."""
-    if ended_at is None or not _is_partial(group, instance, attempt):
+    """Return whether all jobs of a backup are listed; None if one has been in no list for too long."""
+    if ended_at is None or not _is_partial(backup_jobs, instance, attempt):
         return True
     if attempt and attempt.ended:
         return None if attempt.ended is JobStatus.FAILED else True
     has_job_per_shard = _has_job_per_shard(instance, attempt)
-    if attempt is None:  # of which nothing is known but its end
-        waited, most = now - ended_at, VANISHED
+    if attempt is None:  # only its end is known
+        waited, limit = now - ended_at, VANISHED_AFTER
     else:
         waited = now - (attempt.partial_since or now)
-        most = VANISHED if has_job_per_shard else MORE_SHARDS_MAY_COME
-    if waited < most:
+        limit = VANISHED_AFTER if has_job_per_shard else MORE_SHARDS_MAY_COME
+    if waited < limit:
         return False
     return None if has_job_per_shard else True  # a job was lost; or the list of a single ID has no entry for each shard
 
 
 def _has_job_per_shard(instance: Instance, attempt: Attempt | None) -> bool:
-    """Whether a backup has a job of its own for each shard, of which CreateBackup's answer has not told the number."""
+    """Return whether a backup has one job for each shard, and CreateBackup's answer did not show their number."""
     return bool(instance.has_job_per_shard) and not (attempt and attempt.answered_ids)
 
 
-def _is_partial(group: Sequence[Job], instance: Instance, attempt: Attempt | None) -> bool:
-    """Whether some of a backup's shards are in no list, though none of them is listed as running.
+def _is_partial(backup_jobs: Sequence[Job], instance: Instance, attempt: Attempt | None) -> bool:
+    """Return whether some of a backup's shards are in no list, and none is listed as running.
 
-    CreateBackup's own answer names all jobs. Where it is not known, a cluster's number of shards tells.
+    CreateBackup's answer names all jobs. If it is not known, the cluster's number of shards is compared.
     """
-    ids, nodes = {job.job_id for job in group}, {job.node for job in group}
-    if instance.is_cloud_native or any(job.status is JobStatus.RUNNING for job in group):
+    ids, nodes = {job.job_id for job in backup_jobs}, {job.node for job in backup_jobs}
+    if instance.is_cloud_native or any(job.status is JobStatus.RUNNING for job in backup_jobs):
         return False
     if attempt and 1 < attempt.answered_ids <= len(ids):
         return False
@@ -206,5 +215,5 @@ def _is_partial(group: Sequence[Job], instance: Instance, attempt: Attempt | Non
         return len(ids) < instance.shards
     if instance.has_job_per_shard is None and not (attempt and attempt.answered_ids):
         return len(ids) < instance.shards and len(nodes) < instance.shards
-    # A single ID: where a list has an entry for each shard, others may be still to come.
-    return instance.is_cluster and len(nodes) < instance.shards and any(is_shard(job) for job in group)
+    # A single ID: if the list has an entry for each shard, others may come later.
+    return instance.is_cluster and len(nodes) < instance.shards and any(is_shard(job) for job in backup_jobs)

@@ -1,11 +1,11 @@
-"""All instances of an invocation, side by side: which call goes next, what waits, and when it is time to stop.
+"""Work on all instances of an invocation at the same time: choose the next call, wait, and stop in time.
 
-One thread, the invocation's own, takes every decision and does all waiting. Workers only make calls, one each at a
-time, so that no lock is needed and the call nearest to a start goes first however few calls there are.
+One thread, the invocation's own, makes all decisions and does all waiting. Workers only make calls, one at a time each.
+So no lock is needed, and the most urgent call goes first even if few calls are possible.
 
-    not looked at yet ──┐                             ┌─► answer ─► its visit goes on
-    looks that are due ─┼─► calls by urgency ─► call ─┼─► throttled: all slow down, and it is sent again
-    visits under way ───┘                             └─► no answer: it is sent again after a moment, or the visit fails
+    not visited yet ────┐                             ┌─► answer ─► its visit continues
+    looks that are due ─┼─► calls by urgency ─► call ─┼─► throttled: all calls slow down, and it is sent again
+    visits under way ───┘                             └─► no answer: it is sent again later, or the visit fails
 """
 
 from __future__ import annotations
@@ -27,38 +27,35 @@ from redis_backup.reconcile.act import NoLongerClearError
 from redis_backup.reconcile.decide import MayStart
 from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.visit import Visitor, outcome_of_failed_look
-from redis_backup.reconcile.watch import ROOM, WATCH, window_end
-from redis_backup.reconcile.work import Answer, Call, Next, Pause, Step, Steps, Work
+from redis_backup.reconcile.watch import TIME_FOR_WATCH, WATCH_LENGTH, window_end
+from redis_backup.reconcile.work import Answer, Call, Next, Pause, Step, Steps, WorkItem
 from redis_backup.runtime import Clock, utc_now
 from redis_backup.states import ErrorKind, Problem, out_of_time
 
 _POLL = (3.0, 30.0)  # seconds between looks while waiting: the first pause and the longest
-_TURN = 0.05  # seconds of real time after which a wait for answers looks at the clock, which a test may move
-_TICK = 0.001  # seconds; what is due so soon is due
-_GRACE = 0.3  # seconds of real time, after the deadline, for answers that are on their way
-_WATCHED_PER_CALL = 5  # instances that are watched at once for each call a second that is served
-_BATCH_TRIES = 5  # how often a call that only helps is throttled before its instances are asked by themselves
+_CLOCK_CHECK = 0.05  # seconds of real time; a wait for answers reads the clock so often, since a test may move it
+_TICK = 0.001  # seconds; anything due within this time is due now
+_GRACE = 0.3  # seconds of real time, after the deadline, to wait for answers
+_WATCHED_PER_CALL = 5  # instances that are watched at once, for each call a second that is answered
+_BATCH_TRIES = 5  # how often describing a batch is throttled before its instances are described one by one
 _TRY_AGAIN = (ErrorKind.TRANSIENT, ErrorKind.UNKNOWN)
 
 
 @dataclass(eq=False)
 class _Visit:
-    """Steps that are under way, for one instance or a batch: the call that they wait for, and how often it failed."""
+    """A visit under way, to one instance or a batch: the call that it waits for, and how often that has failed."""
 
-    works: Sequence[Work]
+    items: Sequence[WorkItem]
     steps: Steps[None]
     call: Call | None = None
     failures: int = 0
     throttled: int = 0
-    problem: Problem | None = None  # of the call's last answer, where it was none
+    problem: Problem | None = None  # the error of the call's last attempt
     is_batch: bool = False
 
 
 class Fleet:
-    """One run over an invocation's instances.
-
-    `wait_until`, `watch_until`: until when the instances are waited for, and may be watched, on the monotonic clock.
-    """
+    """One run over an invocation's instances."""
 
     def __init__(
         self,
@@ -74,67 +71,70 @@ class Fleet:
         self._answers: SimpleQueue[tuple[_Visit, float, Any]] = SimpleQueue()
         self._order = itertools.count()
 
-    def run(self, works: Iterable[Work], *, wait_until: float, watch_until: float) -> None:
-        """Bring all as far as they can be brought. What is not reached in time is what it was known to be."""
+    def run(self, items: Iterable[WorkItem], *, wait_until: float, watch_until: float) -> None:
+        """Visit all instances, as often as there is time.
+
+        `wait_until`, `watch_until`: until when, on the monotonic clock, to wait for running backups, and to watch.
+        """
         self._wait_until, self._watch_until = wait_until, min(watch_until, self._deadline.at)
-        self._todo = deque(sorted(works, key=self._turn))
-        self._described = {id(work) for work in self._todo if work.facts is not None}
-        self._later: list[tuple[float, int, _Visit | Work]] = []
+        self._not_visited = deque(sorted(items, key=self._priority))
+        self._described = {id(item) for item in self._not_visited if item.facts is not None}
+        self._scheduled: list[tuple[float, int, _Visit | WorkItem]] = []
         self._ready: list[tuple[Step, int, _Visit]] = []
-        self._flying: dict[_Visit, Call] = {}
-        self._watching: set[Work] = set()
-        self._pauses: dict[Work, float] = {}
-        self._ended: Problem | None = None
-        self._can_watch = {id(work) for work in self._todo if self._has_time_for_a_watch(work)}
+        self._in_flight: dict[_Visit, Call] = {}
+        self._watching: set[WorkItem] = set()
+        self._pauses: dict[WorkItem, float] = {}
+        self._fatal_problem: Problem | None = None
+        self._can_watch = {id(item) for item in self._not_visited if self._has_time_for_a_watch(item)}
         self._pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="call")
         try:
-            while self._deadline.remaining() > 0 and self._ended is None:
-                self._wake()
+            while self._deadline.remaining() > 0 and self._fatal_problem is None:
+                self._resume_due()
                 self._send()
                 if self._is_over():
                     break
                 self._wait()
-            while self._flying and self._wait(_GRACE):
+            while self._in_flight and self._wait(_GRACE):
                 pass
         finally:
             self._pool.shutdown(wait=False, cancel_futures=True)
-        self._leave()
+        self._record_rest()
 
-    def _turn(self, work: Work) -> tuple[bool, bool, str]:
-        """What has not begun comes before what runs, and what starts at its first look before what is watched."""
-        return work.known.current is not None, not self._visitor.is_prompt(work), work.instance.region
+    def _priority(self, item: WorkItem) -> tuple[bool, bool, str]:
+        """Return the sort key of a first visit: before all, instances without a backup that need no watch."""
+        return item.known.current is not None, not self._visitor.is_prompt(item), item.instance.region
 
     def _is_over(self) -> bool:
-        """Whether nothing can be done any more; what is left has no time for a watch, or its watch has had its time."""
-        if self._flying:
+        """Return whether nothing can be done any more: the rest has no time for a watch, or no more time to watch."""
+        if self._in_flight:
             return False
         if self._throttle.wait() >= self._deadline.remaining():
             return True
         under_way = [visit for _, _, visit in self._ready]
-        under_way += [due for _, _, due in self._later if isinstance(due, _Visit)]
-        busy = {work for visit in under_way for work in visit.works}
-        busy |= {due for _, _, due in self._later if isinstance(due, Work)}
+        under_way += [due for _, _, due in self._scheduled if isinstance(due, _Visit)]
+        busy = {item for visit in under_way for item in visit.items}
+        busy |= {due for _, _, due in self._scheduled if isinstance(due, WorkItem)}
         if busy and busy <= self._watching and self._clock.monotonic() >= self._watch_until:
             return True
-        return not busy and not (self._throttle.wait() > 0 and self._todo)
+        return not busy and not (self._throttle.wait() > 0 and self._not_visited)
 
-    def _wake(self) -> None:
-        """Begin again with what is due."""
-        while self._later and self._later[0][0] <= self._clock.monotonic() + _TICK:
-            _, _, due = heapq.heappop(self._later)
-            if isinstance(due, Work):
+    def _resume_due(self) -> None:
+        """Continue the visits, and begin the looks, that are due."""
+        while self._scheduled and self._scheduled[0][0] <= self._clock.monotonic() + _TICK:
+            _, _, due = heapq.heappop(self._scheduled)
+            if isinstance(due, WorkItem):
                 step = Step.WATCH if due.next is Next.WATCH else self._first_step(due)
                 self._advance(_Visit([due], self._visitor.visit(due, step)), None)
             elif due.call:
-                self._push(due, due.call)
+                self._enqueue(due, due.call)
             else:
                 self._advance(due, None)
 
     def _send(self) -> None:
-        """Send what may be sent: the most urgent call, and when there is none, a look at the next instance."""
-        while len(self._flying) < self._concurrency and self._throttle.wait() <= 0:
+        """Send as many calls as possible: the most urgent ones, and if there are none, a look at the next instance."""
+        while len(self._in_flight) < self._concurrency and self._throttle.wait() <= 0:
             if not self._ready:
-                visit = self._next()
+                visit = self._next_visit()
                 if visit is None:
                     return
                 self._advance(visit, None)
@@ -142,171 +142,177 @@ class Fleet:
             _, _, visit = heapq.heappop(self._ready)
             if visit.call:
                 self._throttle.sent()
-                self._flying[visit] = visit.call
+                self._in_flight[visit] = visit.call
                 self._pool.submit(self._call, visit, visit.call)
 
     def _call(self, visit: _Visit, call: Call) -> None:
-        """On a worker's thread: make one call."""
+        """Make one call, on a worker's thread."""
         sent, sent_at = self._clock.monotonic(), utc_now(self._clock)
         try:
             result: Any = Answer(call.send(), sent_at)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the invocation's thread waits for it
+        except BaseException as error:  # noqa: BLE001 - the invocation's thread waits for any result
             result = error
         self._answers.put((visit, sent, result))
 
     def _wait(self, grace: float = 0.0) -> bool:
-        """Wait for an answer, or for what is due next; with a `grace`, for an answer so many seconds at most.
+        """Wait for an answer, or until something is due. Return whether an answer came.
 
-        False: no answer came.
+        `grace`: wait so many seconds for an answer instead.
         """
-        due = self._later[0][0] - self._clock.monotonic() if self._later else float("inf")
-        if len(self._flying) < self._concurrency and (self._ready or self._todo) and self._throttle.wait() > 0:
+        due = self._scheduled[0][0] - self._clock.monotonic() if self._scheduled else float("inf")
+        if (
+            len(self._in_flight) < self._concurrency
+            and (self._ready or self._not_visited)
+            and self._throttle.wait() > 0
+        ):
             due = min(due, self._throttle.wait())
         due = max(0.0, min(due, self._deadline.remaining()))
-        if not self._flying:
-            self._clock.sleep(max(_TICK, due))  # less would not move a clock that counts from 1970
+        if not self._in_flight:
+            self._clock.sleep(max(_TICK, due))  # a shorter sleep would not change a clock that counts from 1970
             return False
         try:
-            visit, sent, result = self._answers.get(timeout=grace or max(_TICK, min(due, _TURN)))
+            visit, sent, result = self._answers.get(timeout=grace or max(_TICK, min(due, _CLOCK_CHECK)))
         except Empty:
             return False
-        self._take(visit, sent, result)
+        self._handle_answer(visit, sent, result)
         return True
 
-    def _take(self, visit: _Visit, sent: float, result: Any) -> None:
-        """Let an answer have its effect: on the pace, and on the visit."""
-        call = self._flying.pop(visit)
+    def _handle_answer(self, visit: _Visit, sent: float, result: Any) -> None:
+        """Adjust the throttle to an answer, and continue its visit."""
+        call = self._in_flight.pop(visit)
         if isinstance(result, BaseException) and not isinstance(result, Exception):
-            raise result  # the process is to end
+            raise result  # the process has to end
         if isinstance(result, ApiError) and result.kind is ErrorKind.THROTTLED:
             self._throttle.back_off(sent, result.retry_after)
             visit.problem, visit.throttled = result.problem, visit.throttled + 1
             if not visit.is_batch or visit.throttled < _BATCH_TRIES:
-                self._push(visit, call)
+                self._enqueue(visit, call)
                 return
         elif not isinstance(result, NoLongerClearError):
             self._throttle.served(self._clock.monotonic() - sent)
-        if isinstance(result, ApiError) and result.kind in _TRY_AGAIN and self._again(visit, call, result):
+        if isinstance(result, ApiError) and result.kind in _TRY_AGAIN and self._retry_later(visit, call, result):
             return
         visit.failures, visit.problem = 0, None
         self._advance(visit, result)
 
-    def _again(self, visit: _Visit, call: Call, error: ApiError) -> bool:
-        """Whether the call is sent once more, after a moment."""
+    def _retry_later(self, visit: _Visit, call: Call, error: ApiError) -> bool:
+        """Send a call again after a pause, if it may have another attempt. Return whether it has."""
         visit.failures, visit.problem = visit.failures + 1, error.problem
         if error.problem.code.startswith(EXPIRED) or visit.failures >= call.attempts:
             return False
         pause = error.retry_after or jitter(self._clock, visit.failures - 1)
-        self._at(self._clock.monotonic() + pause, visit)
+        self._schedule(self._clock.monotonic() + pause, visit)
         return True
 
     def _advance(self, visit: _Visit, result: Any) -> None:
-        """Let a visit go on with what its call gave, to the next call or to its end."""
+        """Continue a visit with the result of its call, until its next call or its end."""
         try:
             wanted = visit.steps.throw(result) if isinstance(result, Exception) else visit.steps.send(result)
         except StopIteration:
-            self._ended_visit(visit)
+            self._finish_visit(visit)
         except ApiError as error:
             if error.problem.code.startswith(EXPIRED) and error.kind is ErrorKind.TRANSIENT:
-                self._ended = error.problem
+                self._fatal_problem = error.problem
             self._fail(visit, error.problem)
         except Exception as error:  # noqa: BLE001 - one instance's failure must not touch another's result
             self._fail(visit, _unexpected(error))
         else:
             if isinstance(wanted, Pause):
                 visit.call = None
-                self._at(self._clock.monotonic() + wanted.seconds, visit)
+                self._schedule(self._clock.monotonic() + wanted.seconds, visit)
             else:
-                self._push(visit, wanted)
+                self._enqueue(visit, wanted)
 
     def _fail(self, visit: _Visit, problem: Problem) -> None:
-        for work in () if visit.is_batch else visit.works:
-            outcome = outcome_of_failed_look(work, problem)
-            work.next = Next.NOTHING if outcome.state.is_final else Next.LOOK_AGAIN
-            self._record(work, outcome)
-        self._ended_visit(visit)
+        for item in () if visit.is_batch else visit.items:
+            outcome = outcome_of_failed_look(item, problem)
+            item.next = Next.NOTHING if outcome.state.is_final else Next.LOOK_AGAIN
+            self._record(item, outcome)
+        self._finish_visit(visit)
 
-    def _ended_visit(self, visit: _Visit) -> None:
-        """When its instance is to be looked at next, if it is at all."""
+    def _finish_visit(self, visit: _Visit) -> None:
+        """Schedule the next look at a visit's instance, if there is one."""
         if visit.is_batch:
-            self._todo.extendleft(reversed(visit.works))
+            self._not_visited.extendleft(reversed(visit.items))
             return
-        [work] = visit.works
+        [item] = visit.items
         now = self._clock.monotonic()
-        if work.next is Next.WATCH and id(work) in self._can_watch and self._has_time_for_a_watch(work):
-            self._watching.add(work)
-            self._at(now + self._seconds_until(work.watch.next_look(work.request)), work)
+        if item.next is Next.WATCH and id(item) in self._can_watch and self._has_time_for_a_watch(item):
+            self._watching.add(item)
+            self._schedule(now + self._seconds_until(item.watch.next_look(item.request)), item)
             return
-        self._watching.discard(work)
-        if work.next is Next.NOTHING or work.request.dry_run:
+        self._watching.discard(item)
+        if item.next is Next.NOTHING or item.request.dry_run:
             return
-        pause = self._pauses.get(work, _POLL[0])
-        self._pauses[work] = min(pause * 1.5, _POLL[1])
-        if (left := self._wait_until - now) > 0.5:
-            self._at(now + min(pause, left), work)
+        pause = self._pauses.get(item, _POLL[0])
+        self._pauses[item] = min(pause * 1.5, _POLL[1])
+        if (rest := self._wait_until - now) > 0.5:
+            self._schedule(now + min(pause, rest), item)
 
-    def _next(self) -> _Visit | None:
-        """A first look at the next instance, if it may be looked at now; or what it and others are, in bulk."""
-        if not self._todo:
+    def _next_visit(self) -> _Visit | None:
+        """Return the next instance's first visit, or the one that describes it with others; None if it has to wait."""
+        if not self._not_visited:
             return None
-        work = self._todo[0]
-        if id(work) not in self._described:
-            return self._next_batch(work.instance.region)
-        if id(work) in self._can_watch and self._may_need_watch(work):
+        item = self._not_visited[0]
+        if id(item) not in self._described:
+            return self._next_batch(item.instance.region)
+        if id(item) in self._can_watch and self._may_need_watch(item):
             limit = max(1.0, _WATCHED_PER_CALL * self._throttle.calls_per_second())
-            if len(self._watching) >= limit or not self._has_time_for_a_watch(work):
+            if len(self._watching) >= limit or not self._has_time_for_a_watch(item):
                 return None
-            self._watching.add(work)
-        self._todo.popleft()
-        return _Visit([work], self._visitor.visit(work, self._first_step(work)))
+            self._watching.add(item)
+        self._not_visited.popleft()
+        return _Visit([item], self._visitor.visit(item, self._first_step(item)))
 
     def _next_batch(self, region: str) -> _Visit:
-        batch: list[Work] = []
-        while self._todo and len(batch) < BATCH and self._todo[0].instance.region == region:
-            if id(self._todo[0]) in self._described:
+        batch: list[WorkItem] = []
+        while self._not_visited and len(batch) < BATCH and self._not_visited[0].instance.region == region:
+            if id(self._not_visited[0]) in self._described:
                 break
-            batch.append(self._todo.popleft())
-        self._described |= {id(work) for work in batch}
+            batch.append(self._not_visited.popleft())
+        self._described |= {id(item) for item in batch}
         return _Visit(batch, self._visitor.describe(batch), is_batch=True)
 
-    def _may_need_watch(self, work: Work) -> bool:
-        """Whether a look that shows nothing would begin a watch. (It starts a backup where it is a clear moment.)"""
-        may_start = self._visitor.may_start(work)
-        return may_start is MayStart.WHEN_CLEAR and work.known.current is None and not self._visitor.is_prompt(work)
+    def _may_need_watch(self, item: WorkItem) -> bool:
+        """Return whether a look that shows no backup would begin a watch, instead of starting a backup at once."""
+        may_start = self._visitor.may_start(item)
+        return may_start is MayStart.WHEN_CLEAR and item.known.current is None and not self._visitor.is_prompt(item)
 
-    def _has_time_for_a_watch(self, work: Work) -> bool:
+    def _has_time_for_a_watch(self, item: WorkItem) -> bool:
         now = self._clock.monotonic()
-        begun = work.watch.begun
-        spent = -self._seconds_until(begun) if begun and work.next is Next.WATCH else 0.0
-        whole = max(WATCH.total_seconds() - spent, self._seconds_until(window_end(work.request)))
-        return now + whole + ROOM - WATCH.total_seconds() <= self._watch_until
+        first_look = item.watch.first_look
+        spent = -self._seconds_until(first_look) if first_look and item.next is Next.WATCH else 0.0
+        remaining = max(WATCH_LENGTH.total_seconds() - spent, self._seconds_until(window_end(item.request)))
+        return now + remaining + TIME_FOR_WATCH - WATCH_LENGTH.total_seconds() <= self._watch_until
 
-    def _first_step(self, work: Work) -> Step:
-        return Step.LOOK_AT_RUNNING if work.known.current else Step.LOOK
+    def _first_step(self, item: WorkItem) -> Step:
+        return Step.LOOK_AT_RUNNING if item.known.current else Step.LOOK
 
-    def _push(self, visit: _Visit, call: Call) -> None:
+    def _enqueue(self, visit: _Visit, call: Call) -> None:
         visit.call = call
         heapq.heappush(self._ready, (call.step, next(self._order), visit))
 
-    def _at(self, moment: float, due: _Visit | Work) -> None:
-        heapq.heappush(self._later, (moment, next(self._order), due))
+    def _schedule(self, moment: float, due: _Visit | WorkItem) -> None:
+        heapq.heappush(self._scheduled, (moment, next(self._order), due))
 
     def _seconds_until(self, moment: Any) -> float:
         return float((moment - utc_now(self._clock)) / timedelta(seconds=1))
 
-    def _leave(self) -> None:
-        """Say of what was not brought to an end what it was known to be."""
-        for visit, call in self._flying.items():
+    def _record_rest(self) -> None:
+        """Record the last known outcome of instances whose visits did not end."""
+        for visit, call in self._in_flight.items():
             if call.step is Step.CREATE:
-                self._visitor.outcome_unknown(visit.works[0])
-        visits = [*self._flying, *(visit for _, _, visit in self._ready)]
-        visits += [due for _, _, due in self._later if isinstance(due, _Visit)]
-        left = [(work, None) for work in self._todo] + [(work, each.problem) for each in visits for work in each.works]
-        for work, problem in left:
-            if work.known.current:
-                self._record(work, work.outcome)
-            elif work.is_open and (self._ended or work.outcome.error is None):
-                self._record(work, outcome_of_failed_look(work, self._ended or problem or out_of_time()))
+                self._visitor.outcome_unknown(visit.items[0])
+        visits = [*self._in_flight, *(visit for _, _, visit in self._ready)]
+        visits += [due for _, _, due in self._scheduled if isinstance(due, _Visit)]
+        rest = [(item, None) for item in self._not_visited] + [
+            (item, each.problem) for each in visits for item in each.items
+        ]
+        for item, problem in rest:
+            if item.known.current:
+                self._record(item, item.outcome)
+            elif item.is_open and (self._fatal_problem or item.outcome.error is None):
+                self._record(item, outcome_of_failed_look(item, self._fatal_problem or problem or out_of_time()))
 
 
 def _unexpected(error: Exception) -> Problem:
@@ -314,5 +320,5 @@ def _unexpected(error: Exception) -> Problem:
         "UnexpectedError",
         f"{type(error).__name__} in the function itself",
         ErrorKind.UNKNOWN,
-        hint="look at the backup list of the instance, and report this with the function's version",
+        hint="check the backup list of the instance, and report this error with the function's version",
     )

@@ -1,10 +1,11 @@
-"""What a request knows of an instance's backups of its own, and how that travels in `jobs`.
+"""Hold what a request knows of its own backups of an instance; write it into the field `jobs` and read it back.
 
-    ["1022", "2480"]                                      two shards' jobs of one backup, which runs
+    ["1022", "2480"]                                      the jobs of two shards of one backup, which runs
     ["1022", "ended:failed", "attempt:2", "1090"]         a backup that failed, and the next one
-    ["7", "cluster:cb-12", "started:1795485600.250"]      a cloud-native cluster's, whose list has no job IDs
+    ["7", "cluster:cb-12", "started:1795485600.250"]      a backup of a cloud-native cluster
 
-Losing it is harmless: whoever knows less watches for a minute before it starts a backup.
+A string is a job ID, or a mark `NAME:VALUE`. It does no harm if they are lost: an invocation that knows less watches
+for a minute before it starts a backup.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from redis_backup import timestamps
 from redis_backup.alibaba.parsing import JobStatus
 from redis_backup.states import State
 
-VANISHED = timedelta(minutes=10)  # a job that is nowhere for so long has failed
+VANISHED_AFTER = timedelta(minutes=10)  # a job that is in no list for so long counts as failed
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One backup that was started for the request, or adopted by it. Times are R-KVStore's.
+    """One backup that was started for the request, or that others started and the request adopted.
 
-    `answered_ids`: how many job IDs CreateBackup answered, 0 where that is not known, as for adopted ones; `ended`: how
-    it ended, None while it runs; `missing_since`: since when one of its jobs is in no list; `partial_since`: since when
-    fewer shards are listed than the cluster has, and none runs.
+    Times are R-KVStore's. `answered_ids`: how many job IDs CreateBackup answered, 0 if that is not known, as for
+    adopted ones; `ended`: how it ended, None while it runs; `missing_since`: since when one of its jobs is in no list;
+    `partial_since`: since when fewer shards are listed than the cluster has, and none runs.
     """
 
     job_ids: tuple[str, ...] = ()
@@ -42,13 +43,13 @@ class Attempt:
     partial_since: datetime | None = None
 
     def has_vanished(self, now: datetime) -> bool:
-        """Whether one of its jobs has been nowhere for too long."""
-        return self.ended is None and self.missing_since is not None and now - self.missing_since >= VANISHED
+        """Return whether one of its jobs has been in no list for too long."""
+        return self.ended is None and self.missing_since is not None and now - self.missing_since >= VANISHED_AFTER
 
 
 @dataclass(frozen=True)
 class UnchangedTask:
-    """An older task that is listed as running: what it showed, and since when that has not changed."""
+    """An older task that is listed as running: a hash of what the list shows of it, and since when that is the same."""
 
     fingerprint: str
     since: datetime
@@ -58,9 +59,9 @@ class UnchangedTask:
 class KnownJobs:
     """All that one request knows of one instance.
 
-    `unanswered_at`: when a CreateBackup of unknown outcome was sent, where that cannot be watched; `is_starved`: only
-    want of calls or time has kept it from a watch since the first invocation; `unchanged`: an older task that may
-    only be listed; `recorded`: the state and the error code that an earlier invocation recorded last.
+    `unanswered_at`: when a CreateBackup of unknown outcome was sent; `is_starved`: since the first invocation there
+    were too few calls or too little time to watch it; `unchanged`: an older task that may be listed though it has
+    ended; `recorded`: the state and the error code that an earlier invocation recorded last.
     """
 
     attempts: tuple[Attempt, ...] = ()
@@ -71,28 +72,32 @@ class KnownJobs:
 
     @property
     def current(self) -> Attempt | None:
-        """The last attempt, if it is not known to have ended."""
+        """Return the last attempt, None if it has ended or there is none."""
         last = self.attempts[-1] if self.attempts else None
         return last if last and last.ended is None else None
 
     def last_recorded(self) -> tuple[State, str] | None:
-        """What was last recorded: what is said, or that a backup runs; None where nothing is known to have been."""
+        """Return the state and error code that were recorded last, None if that is not known."""
         return self.recorded or ((State.RUNNING, "") if self.current else None)
 
     def encode(self) -> list[str]:
-        """The texts that `decode` reads."""
-        texts = []
+        """Write the strings that `decode` reads: `KnownJobs((Attempt(("1022", "2480")),))` → `["1022", "2480"]`."""
+        marks = []
         for number, attempt in enumerate(self.attempts, 1):
-            texts += [f"attempt:{number}"] if number > 1 else []
-            texts += [*attempt.job_ids, *_marks(attempt, _OF_ATTEMPT)]
+            marks += [f"attempt:{number}"] if number > 1 else []
+            marks += [*attempt.job_ids, *_encode_marks(attempt, _ATTEMPT_MARKS)]
         is_derived = self.recorded == ((State.RUNNING, "") if self.current else None)
-        return texts + _marks(replace(self, recorded=None) if is_derived else self, _OF_ALL)
+        return marks + _encode_marks(replace(self, recorded=None) if is_derived else self, _INSTANCE_MARKS)
 
     @classmethod
-    def decode(cls, texts: Iterable[str]) -> KnownJobs:
-        """Read what `encode` wrote, or job IDs alone, as a person writes them. What cannot be read is left out."""
+    def decode(cls, marks: Iterable[str]) -> KnownJobs:
+        """Read what `encode` wrote, or only job IDs, as a person writes them. What cannot be read is ignored.
+
+        `["1022", "ended:failed", "attempt:2", "1090"]` →
+        `KnownJobs((Attempt(("1022",), ended=FAILED), Attempt(("1090",))))`.
+        """
         known, attempts = cls(), [Attempt()]
-        for text in texts:
+        for text in marks:
             name, colon, value = text.partition(":")
             if not colon:
                 ids = (*attempts[-1].job_ids, text)
@@ -101,37 +106,37 @@ class KnownJobs:
                 attempts.append(Attempt())
             else:
                 with suppress(ValueError, OverflowError, OSError):
-                    if mark := _OF_ATTEMPT.get(name):
+                    if mark := _ATTEMPT_MARKS.get(name):
                         attempts[-1] = replace(attempts[-1], **{mark.field: mark.read(value)})
-                    elif mark := _OF_ALL.get(name):
+                    elif mark := _INSTANCE_MARKS.get(name):
                         known = replace(known, **{mark.field: mark.read(value)})
         return replace(known, attempts=tuple(each for each in attempts if each != Attempt()))
 
 
 @dataclass(frozen=True)
 class _Mark:
-    """How a field is written beside the job IDs, as `NAME:TEXT`."""
+    """How a field is written beside the job IDs, as `NAME:VALUE`."""
 
     field: str
     write: Callable[[Any], str]
     read: Callable[[str], Any]
 
 
-def _epoch(moment: datetime) -> str:
+def _render_epoch(moment: datetime) -> str:
     return f"{moment.timestamp():.3f}"
 
 
-def _moment(text: str) -> datetime:
+def _parse_epoch(text: str) -> datetime:
     return timestamps.from_epoch(float(text))
 
 
-def mark_of(text: str) -> str:
-    """A text as it travels: of the characters that a request's `jobs` takes, 50 at most."""
+def clean_mark(text: str) -> str:
+    """Return a string of at most 50 characters that the field `jobs` accepts: `"Forbidden RAM"` → `"ForbiddenRAM"`."""
     return re.sub(r"[^A-Za-z0-9_.-]", "", text)[:50]
 
 
 def _write_recorded(recorded: tuple[State, str]) -> str:
-    return f"{recorded[0].value}:{mark_of(recorded[1])}"
+    return f"{recorded[0].value}:{clean_mark(recorded[1])}"
 
 
 def _read_recorded(text: str) -> tuple[State, str]:
@@ -140,31 +145,31 @@ def _read_recorded(text: str) -> tuple[State, str]:
 
 
 def _write_unchanged(task: UnchangedTask) -> str:
-    return f"{mark_of(task.fingerprint)}:{_epoch(task.since)}"
+    return f"{clean_mark(task.fingerprint)}:{_render_epoch(task.since)}"
 
 
 def _read_unchanged(text: str) -> UnchangedTask:
     fingerprint, _, since = text.rpartition(":")
-    return UnchangedTask(fingerprint, _moment(since))
+    return UnchangedTask(fingerprint, _parse_epoch(since))
 
 
-_OF_ATTEMPT = {
+_ATTEMPT_MARKS = {
     "cluster": _Mark("cluster_backup_id", str, str),
-    "started": _Mark("started_at", _epoch, _moment),
+    "started": _Mark("started_at", _render_epoch, _parse_epoch),
     "shards": _Mark("answered_ids", str, int),
     "by": _Mark("is_adopted", lambda _: "other", bool),
     "ended": _Mark("ended", lambda ended: str(ended.value), JobStatus),
-    "missing": _Mark("missing_since", _epoch, _moment),
-    "partial": _Mark("partial_since", _epoch, _moment),
+    "missing": _Mark("missing_since", _render_epoch, _parse_epoch),
+    "partial": _Mark("partial_since", _render_epoch, _parse_epoch),
 }
-_OF_ALL = {
-    "unanswered": _Mark("unanswered_at", _epoch, _moment),
+_INSTANCE_MARKS = {
+    "unanswered": _Mark("unanswered_at", _render_epoch, _parse_epoch),
     "starved": _Mark("is_starved", lambda _: "1", bool),
     "still": _Mark("unchanged", _write_unchanged, _read_unchanged),
     "recorded": _Mark("recorded", _write_recorded, _read_recorded),
 }
 
 
-def _marks(value: Attempt | KnownJobs, marks: Mapping[str, _Mark]) -> list[str]:
+def _encode_marks(value: Attempt | KnownJobs, marks: Mapping[str, _Mark]) -> list[str]:
     fields = ((name, mark, getattr(value, mark.field)) for name, mark in marks.items())
     return [f"{name}:{mark.write(field)}" for name, mark, field in fields if field]

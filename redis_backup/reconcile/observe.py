@@ -1,5 +1,7 @@
-"""A look at one instance: running tasks first, finished sets second, since a job that ends in between would otherwise
-show in neither. What comes back are its backups (`redis_backup.reconcile.backups`).
+"""Look at one instance and return its backups (`redis_backup.reconcile.backups`).
+
+A look lists running tasks first and backup sets, which have ended, second. In the other order a job that ends between
+the two calls would be in neither list.
 """
 
 from __future__ import annotations
@@ -17,83 +19,95 @@ from redis_backup.reconcile.backups import Backup, resolve
 from redis_backup.reconcile.grouping import running_tasks
 from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.known import UnchangedTask
-from redis_backup.reconcile.watch import WATCH
-from redis_backup.reconcile.work import Call, Step, Steps, Work
+from redis_backup.reconcile.watch import WATCH_LENGTH
+from redis_backup.reconcile.work import Call, Step, Steps, WorkItem
 from redis_backup.runtime import Clock, utc_now
 from redis_backup.states import ErrorKind
 
-# Statuses of an instance in which R-KVStore starts no backup (DescribeInstances' reference): no use in watching it.
-NOT_NOW = ("Creating", "Changing", "Transforming", "Released", "Inactive")
+# In these statuses R-KVStore starts no backup of an instance, so that watching it does not help. The document:
+# https://www.alibabacloud.com/help/en/redis/developer-reference/api-r-kvstore-2015-01-01-describeinstances-redis
+STATUSES_WITHOUT_BACKUP = ("Creating", "Changing", "Transforming", "Released", "Inactive")
 _STATUS_GOOD_FOR = timedelta(minutes=10)
-_STATUS_READ_EVERY = timedelta(seconds=20)  # where it is one of these
+_STATUS_READ_EVERY = timedelta(seconds=20)  # if it is one of these
 _ONE_DAY = timedelta(days=1)
-_UNKNOWN = Instance(is_cluster=True, shards=2, has_job_per_shard=None)  # where nothing tells: it may have shards
+_UNKNOWN_INSTANCE = Instance(
+    is_cluster=True, shards=2, has_job_per_shard=None
+)  # if it could not be described: it may have shards
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a look has shown. `moment`: when its first call was sent; `since` and `earliest` by R-KVStore's clock."""
+class Observation:
+    """What a look has shown. `moment`: when its first call was sent, by this invocation's clock.
+
+    `since` and `earliest_start` are the request's, by R-KVStore's clock.
+    """
 
     moment: datetime
     backups: tuple[Backup, ...]
     since: datetime
-    earliest: datetime
+    earliest_start: datetime
 
 
 class Observer:
-    """Looks at instances. `stores` has a client for each region."""
+    """Looks at instances. `clients` has R-KVStore's client for each region."""
 
-    def __init__(self, stores: Mapping[str, RKVStore], api_clock: ApiClock, clock: Clock, journal: Journal) -> None:
-        self._stores, self._api_clock, self._clock, self._journal = stores, api_clock, clock, journal
+    def __init__(self, clients: Mapping[str, RKVStore], api_clock: ApiClock, clock: Clock, journal: Journal) -> None:
+        self._clients, self._api_clock, self._clock, self._journal = clients, api_clock, clock, journal
 
-    def look(self, work: Work, step: Step, *, is_whole: bool) -> Steps[Seen | datetime]:
-        """Look, and take what is known from now on into `work.known`. Raise ApiError where that cannot be done.
+    def look(self, item: WorkItem, step: Step, *, needs_sets: bool) -> Steps[Observation | datetime]:
+        """Look at an instance, and update `item.known`. Raise ApiError if a call fails.
 
-        Where the look need not be whole and no task runs, only its moment comes back.
+        If `needs_sets` is false and no task runs, return only when the first call was sent.
         """
-        store, request = self._stores[work.instance.region], work.request
-        yield from self._describe(work, store, step)
-        margin = _ONE_DAY if work.known.attempts else timedelta(0)  # to see the end of one that was named by mistake
-        asked_since = request.earliest - margin
+        client, request = self._clients[item.instance.region], item.request
+        yield from self._describe(item, client, step)
+        margin = (
+            _ONE_DAY if item.known.attempts else timedelta(0)
+        )  # to see the end of a backup that was named by mistake
+        list_since = request.earliest_start - margin
         found: tuple[datetime, list[Job] | None] | None = None
-        if not (work.facts and work.facts.is_cloud_native):
+        if not (item.facts and item.facts.is_cloud_native):
             try:
-                found = yield from self._classic(work, store, step, asked_since, is_whole=is_whole)
+                found = yield from self._list_jobs(item, client, step, list_since, needs_sets=needs_sets)
             except ApiError as error:
-                if work.facts or not error.is_one_of(WRONG_TYPE):
+                if item.facts or not error.is_one_of(WRONG_TYPE):
                     raise
-                work.facts = Instance(is_cluster=True, is_cloud_native=True)  # its backups are listed elsewhere
+                item.facts = Instance(
+                    is_cluster=True, is_cloud_native=True
+                )  # DescribeClusterBackupList lists its backups
         if found is None:
-            answer = yield Call(step, lambda: store.cluster_backups(work.instance.instance_id, asked_since))
+            answer = yield Call(step, lambda: client.cluster_backups(item.instance.instance_id, list_since))
             found = answer.sent_at, answer.value
         moment, jobs = found
         if jobs is None:
             return moment
         ahead = self._api_clock.ahead()
         since = (request.since + ahead).replace(microsecond=0)
-        earliest = (request.since - request.max_age + ahead).replace(microsecond=0)
-        jobs = self._without_unchanged_tasks(work, jobs, earliest)
-        backups, work.known = resolve(jobs, work.known, work.facts or _UNKNOWN, since, earliest, utc_now(self._clock))
-        return Seen(moment, backups, since, earliest)
+        earliest_start = (request.since - request.max_age + ahead).replace(microsecond=0)
+        jobs = self._without_unchanged_tasks(item, jobs, earliest_start)
+        backups, item.known = resolve(
+            jobs, item.known, item.facts or _UNKNOWN_INSTANCE, since, earliest_start, utc_now(self._clock)
+        )
+        return Observation(moment, backups, since, earliest_start)
 
-    def describe(self, works: Sequence[Work]) -> Steps[None]:
-        """Learn in one call what at most 30 instances of one region are; each that it leaves out is asked by itself."""
-        store = self._stores[works[0].instance.region]
-        ids = [work.instance.instance_id for work in works]
+    def describe(self, items: Sequence[WorkItem]) -> Steps[None]:
+        """Describe at most 30 instances of one region in one call; those that it leaves out follow one by one."""
+        client = self._clients[items[0].instance.region]
+        ids = [item.instance.instance_id for item in items]
         try:
-            answer = yield Call(Step.LOOK, lambda: store.describe(ids), attempts=1)
+            answer = yield Call(Step.LOOK, lambda: client.describe(ids), attempts=1)
         except ApiError as error:
-            self._journal.warn("each instance is asked by itself", None, error.problem)
+            self._journal.warn("instances are described one by one, since one call for all failed", None, error.problem)
             return
-        for work in works:
-            if facts := answer.value.get(work.instance.instance_id):
-                work.facts, work.facts_at = facts, answer.sent_at
+        for item in items:
+            if facts := answer.value.get(item.instance.instance_id):
+                item.facts, item.facts_at = facts, answer.sent_at
 
-    def job_ids(self, work: Work, backup: Backup) -> Steps[tuple[str, ...]]:
-        """A cloud-native backup's job IDs, which its own list does not tell; () where nothing does."""
-        store = self._stores[work.instance.region]
+    def job_ids(self, item: WorkItem, backup: Backup) -> Steps[tuple[str, ...]]:
+        """Look up the job IDs of a cloud-native cluster's backup, which its list does not have; () for none."""
+        client = self._clients[item.instance.region]
         try:
-            answer = yield Call(Step.SECOND_CALL, lambda: store.backup_tasks(work.instance.instance_id), attempts=2)
+            answer = yield Call(Step.SECOND_CALL, lambda: client.backup_tasks(item.instance.instance_id), attempts=2)
         except ApiError:
             return ()
         began = backup.started_at
@@ -106,65 +120,65 @@ class Observer:
             )
         )
 
-    def status_forbids_backup(self, work: Work) -> bool:
-        """Whether the instance's status forbids a backup, as it was read in this invocation a short while ago."""
-        if work.facts is None or work.facts_at is None or work.facts.status not in NOT_NOW:
+    def status_forbids_backup(self, item: WorkItem) -> bool:
+        """Return whether the instance's status, as this invocation has read it lately, allows no backup."""
+        if item.facts is None or item.facts_at is None or item.facts.status not in STATUSES_WITHOUT_BACKUP:
             return False
-        return utc_now(self._clock) - work.facts_at < _STATUS_GOOD_FOR
+        return utc_now(self._clock) - item.facts_at < _STATUS_GOOD_FOR
 
-    def _describe(self, work: Work, store: RKVStore, step: Step) -> Steps[None]:
-        """Ask the instance itself what it is, where that is not known. That helps, and may fail."""
+    def _describe(self, item: WorkItem, client: RKVStore, step: Step) -> Steps[None]:
+        """Describe one instance if that was not done yet, or its status is old. The look continues if this fails."""
         is_old = (
-            self.status_forbids_backup(work)
-            and work.facts_at
-            and utc_now(self._clock) - work.facts_at > _STATUS_READ_EVERY
+            self.status_forbids_backup(item)
+            and item.facts_at
+            and utc_now(self._clock) - item.facts_at > _STATUS_READ_EVERY
         )
-        if work.is_undescribed or (work.facts is not None and not is_old):
+        if item.is_undescribed or (item.facts is not None and not is_old):
             return
         try:
-            answer = yield Call(step, lambda: store.describe_one(work.instance.instance_id), attempts=2)
+            answer = yield Call(step, lambda: client.describe_one(item.instance.instance_id), attempts=2)
         except ApiError as error:
             if error.is_not_found:
                 raise
-            work.is_undescribed = error.kind is ErrorKind.PERMANENT
-            if work.is_undescribed and not work.known.current:
-                self._journal.warn("what the instance is could not be asked", work, error.problem)
+            item.is_undescribed = error.kind is ErrorKind.PERMANENT
+            if item.is_undescribed and not item.known.current:
+                self._journal.warn("the instance could not be described", item, error.problem)
             return
-        work.facts, work.facts_at = answer.value, answer.sent_at
+        item.facts, item.facts_at = answer.value, answer.sent_at
 
-    def _classic(
-        self, work: Work, store: RKVStore, step: Step, since: datetime, *, is_whole: bool
+    def _list_jobs(
+        self, item: WorkItem, client: RKVStore, step: Step, since: datetime, *, needs_sets: bool
     ) -> Steps[tuple[datetime, list[Job] | None]]:
-        """When the look's first call was sent, and the jobs; None where no task runs and no more is asked for."""
-        instance_id = work.instance.instance_id
-        answer = yield Call(step, lambda: store.backup_tasks(instance_id))
+        """Return when the first call was sent, and the jobs; None if no task runs and sets are not needed."""
+        instance_id = item.instance.instance_id
+        answer = yield Call(step, lambda: client.backup_tasks(instance_id))
         moment, tasks = answer.sent_at, answer.value
-        if not is_whole and not tasks:
+        if not needs_sets and not tasks:
             return moment, None
-        # From the oldest task's start on: a task that has ended and stays listed shows its end there.
+        # From the oldest task's start: the sets show the end of a task that has ended but is still listed.
         since = min([since, *(task.start for task in tasks if task.start)])
         try:
-            answer = yield Call(Step.SECOND_CALL, lambda: store.backup_sets(instance_id, since))
+            answer = yield Call(Step.SECOND_CALL, lambda: client.backup_sets(instance_id, since))
         except ApiError as error:
-            if not any(task.start and task.start >= work.request.earliest for task in tasks):
+            if not any(task.start and task.start >= item.request.earliest_start for task in tasks):
                 raise
-            self._journal.warn("a look at a backup that runs failed", work, error.problem)
+            self._journal.warn("the status of a running backup could not be read", item, error.problem)
             return moment, tasks
-        running = running_tasks(tasks, answer.value, work.facts or _UNKNOWN, utc_now(self._clock))
+        running = running_tasks(tasks, answer.value, item.facts or _UNKNOWN_INSTANCE, utc_now(self._clock))
         return moment, [*running, *answer.value]
 
-    def _without_unchanged_tasks(self, work: Work, jobs: list[Job], earliest: datetime) -> list[Job]:
-        """Leave out older tasks whose status and progress have stood still: a task can stay listed after its end."""
+    def _without_unchanged_tasks(self, item: WorkItem, jobs: list[Job], earliest_start: datetime) -> list[Job]:
+        """Remove older tasks whose status and progress do not change: a task can stay listed after its end."""
         tasks = [job for job in jobs if job.status is JobStatus.RUNNING and not job.end and not job.cluster_backup_id]
-        older = [job for job in tasks if job.start is None or job.start < earliest]
-        if not older or any(set(attempt.job_ids) & {job.job_id for job in older} for attempt in work.known.attempts):
-            work.known = replace(work.known, unchanged=None)
+        older = [job for job in tasks if job.start is None or job.start < earliest_start]
+        if not older or any(set(attempt.job_ids) & {job.job_id for job in older} for attempt in item.known.attempts):
+            item.known = replace(item.known, unchanged=None)
             return jobs
-        shown = ".".join(f"{job.job_id}-{job.phase}-{job.progress}" for job in older)
-        fingerprint = hashlib.sha256(shown.encode()).hexdigest()[:16]
-        unchanged = work.known.unchanged
+        progress = ".".join(f"{job.job_id}-{job.phase}-{job.progress}" for job in older)
+        fingerprint = hashlib.sha256(progress.encode()).hexdigest()[:16]
+        unchanged = item.known.unchanged
         if unchanged is None or unchanged.fingerprint != fingerprint:
-            work.known = replace(work.known, unchanged=UnchangedTask(fingerprint, utc_now(self._clock)))
-        elif utc_now(self._clock) - unchanged.since >= WATCH:
+            item.known = replace(item.known, unchanged=UnchangedTask(fingerprint, utc_now(self._clock)))
+        elif utc_now(self._clock) - unchanged.since >= WATCH_LENGTH:
             return [job for job in jobs if job not in older]
         return jobs

@@ -1,4 +1,4 @@
-"""What one invocation does for instances: its clients and clocks, and the runs over its fleet."""
+"""Reconcile the instances of one invocation: set up clients, clocks and throttle, and run over the fleet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 
 from redis_backup.alibaba.api_clock import ApiClock
 from redis_backup.alibaba.api_errors import ApiError
-from redis_backup.alibaba.patience import side_by_side
+from redis_backup.alibaba.retries import run_in_parallel
 from redis_backup.alibaba.rkvstore import RKVStore
 from redis_backup.backoff import Deadline, Throttle
 from redis_backup.context import Context
@@ -20,9 +20,9 @@ from redis_backup.reconcile.journal import Journal, Records
 from redis_backup.reconcile.observe import Observer
 from redis_backup.reconcile.select import select
 from redis_backup.reconcile.visit import Visitor
-from redis_backup.reconcile.watch import LEAST_TIMEOUT
-from redis_backup.reconcile.work import Work
-from redis_backup.request.request import Request, too_many
+from redis_backup.reconcile.watch import MIN_TIMEOUT
+from redis_backup.reconcile.work import WorkItem
+from redis_backup.request.request import Request, too_many_instances
 from redis_backup.runtime import Clock, utc_now
 from redis_backup.settings import Settings
 from redis_backup.states import ErrorKind, Outcome, Problem, State, out_of_time
@@ -34,88 +34,90 @@ class Reconciler:
     def __init__(self, context: Context, settings: Settings, clock: Clock, records: Records) -> None:
         self._context, self._settings, self._clock, self._journal = context, settings, clock, Journal(records)
         self.record, self.deadline = self._journal.record, Deadline(clock, context.stop_work_at)
-        self._stores: dict[str, RKVStore] = {}
+        self._clients: dict[str, RKVStore] = {}
         self._api_clock = ApiClock(clock)
         self._throttle = Throttle(clock, settings.concurrency)
-        observer = Observer(self._stores, self._api_clock, clock, self._journal)
-        actor = Actor(self._stores, self._api_clock, clock, self._journal)
+        observer = Observer(self._clients, self._api_clock, clock, self._journal)
+        actor = Actor(self._clients, self._api_clock, clock, self._journal)
         self._visitor = Visitor(observer, actor, self._journal, clock, context.timeout, settings)
 
     def select(self, request: Request, deadline: Deadline) -> Request:
-        """Add the instances that have the request's tags.
+        """Add the instances that have the request's tags, and return the request.
 
-        Raise ApiError where they cannot be listed in time, InvalidRequest where there are none, or too many.
+        Raise ApiError if they cannot be listed in time, InvalidRequest if there are none, or too many.
         """
         if not request.tags:
             return request
         self._connect([request.region])
-        step = partial(select, request, self._stores[request.region], self._clock, deadline)
-        [found] = side_by_side([step], 1, deadline)
+        step = partial(select, request, self._clients[request.region], self._clock, deadline)
+        [found] = run_in_parallel([step], 1, deadline)
         if found is None:
             raise ApiError(out_of_time())
         selected, warnings = found
         for message, problem in warnings:
             self._journal.warn(message, None, problem)
         if not selected.instances:
-            raise InvalidRequest([f"tags {json.dumps(request.tags)} select no instance in {request.region}"])
+            raise InvalidRequest([f"no instance in {request.region} has the tags {json.dumps(request.tags)}"])
         if len(selected.instances) > self._settings.max_instances:
-            raise InvalidRequest([too_many(len(selected.instances), self._settings.max_instances)])
+            raise InvalidRequest([too_many_instances(len(selected.instances), self._settings.max_instances)])
         return selected
 
-    def run(self, works: Sequence[Work], *, wait_until: float = 0.0, watch_until: float = 0.0) -> None:
-        """Bring all instances as far as they can be brought now; until when, on the monotonic clock."""
-        allowed = [work for work in works if self._is_allowed(work)]
-        self._connect(work.instance.region for work in allowed)
+    def run(self, items: Sequence[WorkItem], *, wait_until: float = 0.0, watch_until: float = 0.0) -> None:
+        """Work on all instances; wait and watch until these times of the monotonic clock at most."""
+        allowed = [item for item in items if self._is_allowed(item)]
+        self._connect(item.instance.region for item in allowed)
         now = utc_now(self._clock)
-        ahead = max(((work.request.since - now).total_seconds() for work in allowed), default=0.0)
+        ahead = max(((item.request.since - now).total_seconds() for item in allowed), default=0.0)
         if ahead > 0 and not self.deadline.sleep(ahead):  # a sender's clock may be ahead
-            for work in allowed:
-                self.record(work, Outcome(State.PENDING, error=out_of_time()))
+            for item in allowed:
+                self.record(item, Outcome(State.PENDING, error=out_of_time()))
             return
         fleet = Fleet(
             self._visitor, self._clock, self._throttle, self.deadline, self._settings.concurrency, self._journal
         )
-        has_room = self._context.timeout >= LEAST_TIMEOUT
+        has_room = self._context.timeout >= MIN_TIMEOUT
         fleet.run(allowed, wait_until=wait_until, watch_until=watch_until if has_room else 0.0)
-        for work in allowed:
-            is_starved = work.wants_watch and not work.has_sent and (work.is_first or work.known.is_starved)
-            work.known = replace(work.known, is_starved=is_starved)
+        for item in allowed:
+            is_starved = (
+                item.needs_watch and not item.has_sent_create and (item.is_first_invocation or item.known.is_starved)
+            )
+            item.known = replace(item.known, is_starved=is_starved)
 
-    def expire(self, works: Iterable[Work]) -> None:
-        """Give up what is not final, where its event has been followed for long enough."""
-        for work in works:
-            if work.is_open and self._visitor.is_expired(work):
-                self.record(work, self._expired(work))
+    def expire(self, items: Iterable[WorkItem]) -> None:
+        """Give up instances that are not final, if their event was followed up for long enough."""
+        for item in items:
+            if item.is_open and self._visitor.is_expired(item):
+                self.record(item, self._expired(item))
 
     def _connect(self, regions: Iterable[str]) -> None:
-        """One client per invocation and region: its credentials are this invocation's own."""
+        """Make a client for each new region. Clients are not kept: their credentials are this invocation's."""
         for region in dict.fromkeys(regions):
-            if region not in self._stores:
-                self._stores[region] = RKVStore(
+            if region not in self._clients:
+                self._clients[region] = RKVStore(
                     region, self._context, self._settings, self._clock, self.deadline, self._api_clock
                 )
 
-    def _is_allowed(self, work: Work) -> bool:
-        key = work.instance.key
+    def _is_allowed(self, item: WorkItem) -> bool:
+        key = item.instance.key
         if self._settings.allows(key):
             return True
         problem = Problem(
             "NotAllowed",
-            f"BACKUP_ALLOW does not name {key}",
+            f"BACKUP_ALLOW does not allow {key}",
             ErrorKind.REFUSED,
-            hint="add a pattern for it to the function's environment, or take it out of the request",
+            hint="add a pattern for it to BACKUP_ALLOW in the function's environment, or remove it from the request",
         )
-        self.record(work, Outcome(State.FAILED, error=problem))
+        self.record(item, Outcome(State.FAILED, error=problem))
         return False
 
-    def _expired(self, work: Work) -> Outcome:
-        code = work.outcome.error.code if work.outcome.error else work.recorded[1] if work.recorded else ""
+    def _expired(self, item: WorkItem) -> Outcome:
+        code = item.outcome.error.code if item.outcome.error else item.recorded[1] if item.recorded else ""
         last = f"; last error {code}" if code else ""
         problem = Problem(
             "FollowUpExpired",
-            f"still {work.outcome.state.value} {self._settings.follow_hours:g} h after the request{last}",
+            f"still {item.outcome.state.value} {self._settings.follow_hours:g} h after the request{last}",
             ErrorKind.UNKNOWN,
-            hint="look at the backup jobs in the instance's console; `redis-backup … --since TIME --wait 2h` goes on "
-            "looking",
+            hint="check the instance's backup jobs in the console; to wait for them, run "
+            "`redis-backup … --since TIME --wait 2h`",
         )
-        return Outcome(State.FAILED, work.outcome.job_ids, work.outcome.adopted, work.outcome.attempts, error=problem)
+        return Outcome(State.FAILED, item.outcome.job_ids, item.outcome.adopted, item.outcome.attempts, error=problem)

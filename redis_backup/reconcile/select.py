@@ -1,15 +1,15 @@
-"""Which instances have a request's tags."""
+"""List the instances that have a request's tags."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from redis_backup.alibaba.api_errors import ApiError
-from redis_backup.alibaba.patience import call_patiently
+from redis_backup.alibaba.retries import call_with_retries
 from redis_backup.alibaba.rkvstore import RKVStore
 from redis_backup.alibaba.sdk import unreadable
 from redis_backup.backoff import Deadline
-from redis_backup.reconcile.work import incomplete
+from redis_backup.reconcile.work import incomplete_listing
 from redis_backup.request.instances import InstanceRef
 from redis_backup.request.request import Request
 from redis_backup.runtime import Clock
@@ -17,28 +17,27 @@ from redis_backup.states import Problem
 
 
 def select(
-    request: Request, store: RKVStore, clock: Clock, deadline: Deadline
+    request: Request, client: RKVStore, clock: Clock, deadline: Deadline
 ) -> tuple[Request, list[tuple[str, Problem]]]:
-    """Add the instances of the request's region that have its tags, and say what went wrong and did no harm.
+    """Add the instances of the request's region that have its tags. Return the request, and warnings.
 
-    Raise ApiError where none can be listed.
-
-    They are asked for twice: as they come, and those of type Tair, which the first list may leave out (the API's pages
-    name no default). What one list shows is backed up, whatever becomes of the other. `unlisted` counts what a list
-    left out by its own TotalCount; where the first list fails, it is at least 1.
+    Raise ApiError if no list can be read. There are two lists: one without a type, and one of type Tair, since the
+    first may leave Tair instances out (the API's document names no default type). The instances of one list are backed
+    up even if the other list fails. `unlisted` counts the instances that a list left out by its own TotalCount; if the
+    first list fails, it is at least 1.
     """
     found: dict[str, None] = {}
     warnings: list[tuple[str, Problem]] = []
     unlisted, first_error = 0, None
     for instance_type in (None, "Tair"):
         try:
-            listed, total = _listed(request, store, instance_type, clock, deadline)
+            listed, total = _list_tagged(request, client, instance_type, clock, deadline)
         except ApiError as error:
             if first_error:
                 raise first_error from None
             if instance_type is None:
                 first_error, unlisted = error, 1
-            warnings.append((f"a list of instances could not be had ({instance_type or 'all types'})", error.problem))
+            warnings.append((f"the instances of {instance_type or 'all types'} could not be listed", error.problem))
             continue
         found |= dict.fromkeys(listed)
         unlisted = max(unlisted, total - len(listed))
@@ -46,29 +45,29 @@ def select(
         raise first_error
     instances = (InstanceRef(request.region, instance_id) for instance_id in sorted(found))
     if unlisted:
-        warnings.append(("the request is not complete", incomplete(request, unlisted)))
-    every = tuple(dict.fromkeys((*request.instances, *instances)))
-    return replace(request, instances=every, unlisted=unlisted), warnings
+        warnings.append(("the list of instances is not complete", incomplete_listing(request, unlisted)))
+    all_instances = tuple(dict.fromkeys((*request.instances, *instances)))
+    return replace(request, instances=all_instances, unlisted=unlisted), warnings
 
 
-def _listed(
-    request: Request, store: RKVStore, instance_type: str | None, clock: Clock, deadline: Deadline
+def _list_tagged(
+    request: Request, client: RKVStore, instance_type: str | None, clock: Clock, deadline: Deadline
 ) -> tuple[list[str], int]:
-    """One list's IDs, and how many there are by its TotalCount: asked for again while that is more."""
-    best: tuple[list[str], int] = [], 0
+    """Return one list's IDs and its TotalCount. Ask again while TotalCount is larger than the list."""
+    longest: tuple[list[str], int] = [], 0
 
-    def once() -> tuple[list[str], int]:
-        nonlocal best
-        listed, total = store.tagged(request.tags, instance_type)
-        if len(listed) >= len(best[0]):
-            best = listed, total
+    def list_once() -> tuple[list[str], int]:
+        nonlocal longest
+        listed, total = client.tagged(request.tags, instance_type)
+        if len(listed) >= len(longest[0]):
+            longest = listed, total
         if len(listed) < total:
             raise unreadable("DescribeInstances")
         return listed, total
 
     try:
-        return call_patiently(once, clock, deadline)
+        return call_with_retries(list_once, clock, deadline)
     except ApiError:
-        if best[1]:
-            return best
+        if longest[1]:
+            return longest
         raise

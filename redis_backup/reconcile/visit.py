@@ -1,8 +1,8 @@
-"""One visit to an instance: observe, decide, act, as often as one answer asks for the next look.
+"""Visit one instance: observe, decide, act. Repeat this if the answer of CreateBackup makes another look necessary.
 
 look ──► decide ──► satisfied, running, given up, busy ───────────────────────► outcome
   ▲        └──────► watch ────────────────────────────────────────────────────► pending, and the next look
-  │        └──────► start ──► CreateBackup ──► job IDs, on record at once ────► running
+  │        └──────► start ──► CreateBackup ──► job IDs, recorded at once ─────► running
   └── no answer, one runs already, too late ◄──┴─────► refused, wrong state ──► failed, pending
 """
 
@@ -18,19 +18,26 @@ from redis_backup.reconcile.act import Actor, NoLongerClearError
 from redis_backup.reconcile.backups import Backup
 from redis_backup.reconcile.decide import Busy, Decision, GaveUp, MayStart, Running, Satisfied, Start, Watch, decide
 from redis_backup.reconcile.journal import Journal
-from redis_backup.reconcile.observe import Observer, Seen
-from redis_backup.reconcile.watch import AFTER_UNKNOWN, LEAST_TIMEOUT, LOOK_WITHIN, STARVED, is_prompt, window_end
-from redis_backup.reconcile.work import WATCHING, Next, Step, Steps, Work
+from redis_backup.reconcile.observe import Observation, Observer
+from redis_backup.reconcile.watch import (
+    LOOK_WITHIN,
+    MIN_TIMEOUT,
+    STARVED_AFTER,
+    WAIT_AFTER_UNKNOWN,
+    is_prompt,
+    window_end,
+)
+from redis_backup.reconcile.work import WATCHING, Next, Step, Steps, WorkItem
 from redis_backup.runtime import Clock, utc_now
 from redis_backup.settings import Settings
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 
-_ON_ITS_WAY = timedelta(seconds=1)  # between the choice of a look's calls and the first of them
+_CALL_DELAY = timedelta(seconds=1)  # between the choice of a look's calls and the first of them
 FAILED_CODE, VANISHED_CODE = "BackupJobFailed", "BackupVanished"
 
 
 class Visitor:
-    """Visits instances in one invocation, which begins now and has `timeout` seconds in all."""
+    """Visits instances in one invocation, which begins now and has `timeout` seconds."""
 
     def __init__(
         self, observer: Observer, actor: Actor, journal: Journal, clock: Clock, timeout: float, settings: Settings
@@ -38,194 +45,197 @@ class Visitor:
         self._observer, self._actor, self._journal, self._clock = observer, actor, journal, clock
         self._began, self._timeout, self._settings = utc_now(self._clock), timeout, settings
 
-    def is_prompt(self, work: Work) -> bool:
-        """Whether a look of this invocation at the instance is a clear moment by itself."""
-        in_time = utc_now(self._clock) <= window_end(work.request)
-        return in_time and not work.has_sent and is_prompt(work.request, self._began)
+    def is_prompt(self, item: WorkItem) -> bool:
+        """Return whether a look of this invocation at the instance is a clear moment without a watch."""
+        in_time = utc_now(self._clock) <= window_end(item.request)
+        return in_time and not item.has_sent_create and is_prompt(item.request, self._began)
 
-    def is_expired(self, work: Work) -> bool:
-        """Whether the event has been followed for long enough. (A shard is its beginning.)"""
-        follow, most = work.request.follow, timedelta(hours=self._settings.follow_hours)
-        return follow is not None and not work.request.is_shard and utc_now(self._clock) - follow.first >= most
+    def is_expired(self, item: WorkItem) -> bool:
+        """Return whether the event was followed up for long enough. (A shard is its beginning.)"""
+        follow_up, limit = item.request.follow_up, timedelta(hours=self._settings.follow_hours)
+        return follow_up is not None and not item.request.is_shard and utc_now(self._clock) - follow_up.first >= limit
 
-    def may_start(self, work: Work) -> MayStart:
-        """Whether a backup may be started, and whether without a watch."""
-        known, follow, now = work.known, work.request.follow, utc_now(self._clock)
-        if work.request.dry_run or self.is_expired(work):
+    def may_start(self, item: WorkItem) -> MayStart:
+        """Return whether a backup may be started, and whether without a watch."""
+        known, follow_up, now = item.known, item.request.follow_up, utc_now(self._clock)
+        if item.request.dry_run or self.is_expired(item):
             return MayStart.NEVER
-        if self._timeout < LEAST_TIMEOUT:
-            waited = known.unanswered_at is None or (follow and now - known.unanswered_at >= AFTER_UNKNOWN)
+        if self._timeout < MIN_TIMEOUT:
+            waited = known.unanswered_at is None or (follow_up and now - known.unanswered_at >= WAIT_AFTER_UNKNOWN)
             return MayStart.UNWATCHED if waited else MayStart.WHEN_CLEAR
-        is_starved = known.is_starved and not work.has_sent and follow and now - follow.first >= STARVED
-        return MayStart.UNWATCHED if is_starved else MayStart.WHEN_CLEAR
+        if known.is_starved and not item.has_sent_create and follow_up and now - follow_up.first >= STARVED_AFTER:
+            return MayStart.UNWATCHED
+        return MayStart.WHEN_CLEAR
 
-    def describe(self, works: Sequence[Work]) -> Steps[None]:
-        """Learn in bulk what instances of one region are. That helps, and may fail: then each is asked by itself."""
-        yield from self._observer.describe(works)
+    def describe(self, items: Sequence[WorkItem]) -> Steps[None]:
+        """Describe instances of one region in one call. If that fails, they are described one by one."""
+        yield from self._observer.describe(items)
 
-    def outcome_unknown(self, work: Work) -> None:
-        """Take note of a CreateBackup whose answer did not come in the invocation's time."""
-        self._actor.outcome_unknown(work)
-        self._leave(work, Outcome(State.PENDING, attempts=work.outcome.attempts, error=self._watching(work, None)))
+    def outcome_unknown(self, item: WorkItem) -> None:
+        """Note a CreateBackup whose answer did not come in the invocation's time."""
+        self._actor.outcome_unknown(item)
+        self._record(
+            item, Outcome(State.PENDING, attempts=item.outcome.attempts, error=self._watching_problem(item, None))
+        )
 
-    def visit(self, work: Work, step: Step) -> Steps[None]:
-        """Bring the instance as far as it can be brought now. Raise ApiError where a look fails."""
-        answered: Problem | None = None
+    def visit(self, item: WorkItem, step: Step) -> Steps[None]:
+        """Do for the instance what can be done now. Raise ApiError if a look fails."""
+        create_error: Problem | None = None
         while True:
-            seen = yield from self._observer.look(work, step, is_whole=self._needs_all(work))
-            if isinstance(seen, datetime):  # no task runs, and no more is needed to know before the watch's end
-                work.watch.look(seen)
+            seen = yield from self._observer.look(item, step, needs_sets=self._needs_sets(item))
+            if isinstance(seen, datetime):  # no task runs, and sets are not needed before the end of the watch
+                item.watch.note_look(seen)
                 return
-            decision, clear_moment = self._decide(work, seen)
-            if not isinstance(decision, Start) or self.may_start(work) is MayStart.NEVER or _is_busy(answered):
+            decision, clear_moment = self._decide(item, seen)
+            if not isinstance(decision, Start) or self.may_start(item) is MayStart.NEVER or _is_busy(create_error):
                 break
             if clear_moment is None:
-                self._journal.warn(self._why_unwatched(), work)
+                self._journal.warn(self._unwatched_warning(), item)
             try:
-                answered = yield from self._actor.start(work, decision.failed, clear_moment)
+                create_error = yield from self._actor.start(item, decision.failed, clear_moment)
             except NoLongerClearError:
                 continue
-            if answered is None:
-                work.next = Next.LOOK_AGAIN
+            if create_error is None:
+                item.next = Next.LOOK_AGAIN
                 return
-            if self._is_refused(work, answered, decision.failed):
+            if self._is_refused(item, create_error, decision.failed):
                 return
         if isinstance(decision, (Satisfied, Running)):
-            decision = yield from self._with_job_ids(work, decision)
-        self._conclude(work, decision, answered)
+            decision = yield from self._with_job_ids(item, decision)
+        self._conclude(item, decision, create_error)
 
-    def _needs_all(self, work: Work) -> bool:
-        """Whether a look is to ask for finished sets too; between the first and the last look of a watch it is not."""
-        watch, now = work.watch, utc_now(self._clock)
-        if work.next is not Next.WATCH or watch.last is None or now - watch.last > LOOK_WITHIN - _ON_ITS_WAY:
+    def _needs_sets(self, item: WorkItem) -> bool:
+        """Return whether a look has to list sets too; between the first and the last look of a watch it does not."""
+        watch, now = item.watch, utc_now(self._clock)
+        if item.next is not Next.WATCH or watch.last_look is None or now - watch.last_look > LOOK_WITHIN - _CALL_DELAY:
             return True
-        end = watch.end(work.request)
+        end = watch.end(item.request)
         return end is None or now >= end
 
-    def _decide(self, work: Work, seen: Seen) -> tuple[Decision, datetime | None]:
-        """The decision, and the clear moment that this look is, if it is one."""
-        work.watch.look(seen.moment)
-        is_clear = (self.is_prompt(work) and seen.moment <= window_end(work.request)) or work.watch.is_whole(
-            work.request
+    def _decide(self, item: WorkItem, seen: Observation) -> tuple[Decision, datetime | None]:
+        """Return the decision, and the moment of this look if it is a clear one."""
+        item.watch.note_look(seen.moment)
+        is_clear = (self.is_prompt(item) and seen.moment <= window_end(item.request)) or item.watch.is_complete(
+            item.request
         )
         clear_moment = seen.moment if is_clear else None
         decision = decide(
             seen.backups,
-            work.known,
+            item.known,
             since=seen.since,
-            earliest=seen.earliest,
+            earliest_start=seen.earliest_start,
             max_attempts=self._settings.max_attempts,
             clear_moment=clear_moment,
-            may_start=self.may_start(work),
+            may_start=self.may_start(item),
             now=utc_now(self._clock),
         )
         if isinstance(decision, (Satisfied, Running)):
-            work.watch.reset()
+            item.watch.reset()
         if not isinstance(decision, GaveUp):
             has_vanished = any(backup.has_vanished for backup in seen.backups)
-            self._journal.failed_attempts(work, VANISHED_CODE if has_vanished else FAILED_CODE)
+            self._journal.failed_attempts(item, VANISHED_CODE if has_vanished else FAILED_CODE)
         return decision, clear_moment
 
-    def _is_refused(self, work: Work, answered: Problem, attempts: int) -> bool:
-        """Whether CreateBackup's answer is the end of this visit; otherwise the instance is looked at again."""
-        if answered.kind is ErrorKind.PERMANENT:
-            self._finish(work, Outcome(State.FAILED, attempts=attempts, error=answered))
-        elif matches(answered.code, CHANGING) or answered.code.startswith(EXPIRED):
-            self._leave(work, Outcome(State.PENDING, attempts=attempts, error=answered))
+    def _is_refused(self, item: WorkItem, create_error: Problem, attempts: int) -> bool:
+        """Return whether this visit ends with CreateBackup's answer; else the instance is looked at again."""
+        if create_error.kind is ErrorKind.PERMANENT:
+            self._record_final(item, Outcome(State.FAILED, attempts=attempts, error=create_error))
+        elif matches(create_error.code, CHANGING) or create_error.code.startswith(EXPIRED):
+            self._record(item, Outcome(State.PENDING, attempts=attempts, error=create_error))
         else:
             return False
         return True
 
-    def _with_job_ids(self, work: Work, decision: Satisfied | Running) -> Steps[Decision]:
-        """Look up the job IDs of a backup whose list has none, where they can be had."""
-        backup, current = decision.backup, work.known.current
+    def _with_job_ids(self, item: WorkItem, decision: Satisfied | Running) -> Steps[Decision]:
+        """Look up the job IDs of a backup whose list has none, if they are listed elsewhere."""
+        backup, current = decision.backup, item.known.current
         if backup is None or backup.job_ids or not backup.cluster_backup_id:
             return decision
-        ids = yield from self._observer.job_ids(work, backup)
+        ids = yield from self._observer.job_ids(item, backup)
         if current and ids:
             current = replace(current, job_ids=ids)
-            work.known = replace(work.known, attempts=(*work.known.attempts[:-1], current))
+            item.known = replace(item.known, attempts=(*item.known.attempts[:-1], current))
         return replace(decision, backup=replace(backup, job_ids=ids))
 
-    def _conclude(self, work: Work, decision: Decision, answered: Problem | None) -> None:
-        """Turn a decision into the instance's state."""
+    def _conclude(self, item: WorkItem, decision: Decision, create_error: Problem | None) -> None:
+        """Turn a decision into the instance's outcome."""
         match decision:
             case Satisfied(backup, attempts):
-                self._finish(work, replace(_outcome(State.SUCCEEDED, backup), attempts=attempts))
+                self._record_final(item, replace(_outcome_of_backup(State.SUCCEEDED, backup), attempts=attempts))
             case Running(None, known, attempts):
                 ids, adopted = (known.job_ids, known.is_adopted) if known else ((), False)
-                self._leave(work, Outcome(State.RUNNING, ids, adopted, attempts))
+                self._record(item, Outcome(State.RUNNING, ids, adopted, attempts))
             case Running(backup, _, attempts) if backup:
-                self._leave(work, replace(_outcome(State.RUNNING, backup), attempts=attempts))
+                self._record(item, replace(_outcome_of_backup(State.RUNNING, backup), attempts=attempts))
             case GaveUp(failed):
-                self._finish(work, _gave_up(failed, self._settings.max_attempts))
+                self._record_final(item, _outcome_of_failures(failed, self._settings.max_attempts))
             case Busy():
-                self._leave(work, Outcome(State.PENDING, error=answered or _busy()))
+                self._record(item, Outcome(State.PENDING, error=create_error or _busy_problem()))
             case Watch(failed) | Start(failed):
-                self._not_started(work, failed, answered)
+                self._not_started(item, failed, create_error)
 
-    def _not_started(self, work: Work, attempts: int, answered: Problem | None) -> None:
-        """Nothing satisfies, nothing runs, and nothing is started now."""
+    def _not_started(self, item: WorkItem, attempts: int, create_error: Problem | None) -> None:
+        """Set the outcome of an instance without a backup for which none is started now."""
         pending = Outcome(State.PENDING, attempts=attempts)
-        if _is_busy(answered):
-            self._leave(work, replace(pending, error=answered))
-        elif self._observer.status_forbids_backup(work):
-            self._leave(work, replace(pending, error=_wrong_state(work.facts.status if work.facts else "")))
-        elif work.request.dry_run:
-            self._finish(work, Outcome(State.PLANNED, attempts=attempts))
-        elif self.may_start(work) is MayStart.NEVER:
-            work.next = Next.NOTHING  # it is given up with what was last recorded of it
+        if _is_busy(create_error):
+            self._record(item, replace(pending, error=create_error))
+        elif self._observer.status_forbids_backup(item):
+            self._record(item, replace(pending, error=_wrong_state_problem(item.facts.status if item.facts else "")))
+        elif item.request.dry_run:
+            self._record_final(item, Outcome(State.PLANNED, attempts=attempts))
+        elif self.may_start(item) is MayStart.NEVER:
+            item.next = Next.NOTHING  # it is given up with the outcome that was recorded last
         else:
-            self._leave(work, replace(pending, error=self._watching(work, answered)), Next.WATCH)
+            self._record(item, replace(pending, error=self._watching_problem(item, create_error)), Next.WATCH)
 
-    def _watching(self, work: Work, answered: Problem | None) -> Problem:
-        """What a watched instance's error says."""
-        until = work.watch.end(work.request) or window_end(work.request)
-        if work.known.unanswered_at and self._timeout < LEAST_TIMEOUT:
-            until = work.known.unanswered_at + AFTER_UNKNOWN
-        why = f" ({answered.message})" if answered else ""
+    def _watching_problem(self, item: WorkItem, create_error: Problem | None) -> Problem:
+        """Return the error of an instance that is watched."""
+        until = item.watch.end(item.request) or window_end(item.request)
+        if item.known.unanswered_at and self._timeout < MIN_TIMEOUT:
+            until = item.known.unanswered_at + WAIT_AFTER_UNKNOWN
+        cause = f" ({create_error.message})" if create_error else ""
         return Problem(
             WATCHING,
-            f"watched until {timestamps.render(until.replace(microsecond=0))} at least, since a backup that another "
-            f"delivery started may not be listed yet{why}",
+            f"watched until {timestamps.render(until.replace(microsecond=0))} at least, because a backup that another "
+            f"delivery started may not be listed yet{cause}",
             ErrorKind.UNKNOWN,
-            hint="none is needed: a backup starts when the watch has shown that there is none",
+            hint="no action is needed: a backup starts if the watch shows none",
         )
 
-    def _why_unwatched(self) -> str:
-        if self._timeout < LEAST_TIMEOUT:
-            why = f"a time-out of {self._timeout:g} s has no room for one; set it to {LEAST_TIMEOUT:g} s or more"
+    def _unwatched_warning(self) -> str:
+        if self._timeout < MIN_TIMEOUT:
+            cause = f"the function's timeout of {self._timeout:g} s is too short; set it to {MIN_TIMEOUT:g} s or more"
         else:
-            why = "for 15 minutes there were not calls or time enough for one; ask for a higher API quota"
-        return f"a backup starts unwatched, so that another delivery may have started one as well: {why}"
+            cause = "for 15 minutes there were too few calls or too little time; ask for a higher API quota"
+        return f"a backup starts without a watch, so that another delivery may have started one too: {cause}"
 
-    def _leave(self, work: Work, outcome: Outcome, then: Next = Next.LOOK_AGAIN) -> None:
-        work.next = then
-        self._journal.record(work, outcome)
+    def _record(self, item: WorkItem, outcome: Outcome, next_step: Next = Next.LOOK_AGAIN) -> None:
+        item.next = next_step
+        self._journal.record(item, outcome)
 
-    def _finish(self, work: Work, outcome: Outcome) -> None:
-        self._leave(work, outcome, Next.NOTHING)
+    def _record_final(self, item: WorkItem, outcome: Outcome) -> None:
+        self._record(item, outcome, Next.NOTHING)
 
 
-def outcome_of_failed_look(work: Work, problem: Problem) -> Outcome:
-    """What an instance is that could not be looked at. A refused look ends nothing that is known to run."""
-    if current := work.known.current:
-        attempts = max(1, work.outcome.attempts)
+def outcome_of_failed_look(item: WorkItem, problem: Problem) -> Outcome:
+    """Return the outcome of an instance that could not be looked at. A backup that is known to run stays `running`."""
+    if current := item.known.current:
+        attempts = max(1, item.outcome.attempts)
         return Outcome(State.RUNNING, current.job_ids, current.is_adopted, attempts, error=problem)
     state = State.FAILED if problem.kind is ErrorKind.PERMANENT else State.PENDING
-    return Outcome(state, attempts=work.outcome.attempts, error=problem)
+    return Outcome(state, attempts=item.outcome.attempts, error=problem)
 
 
-def _is_busy(answered: Problem | None) -> bool:
-    return answered is not None and matches(answered.code, BACKUP_RUNS)
+def _is_busy(create_error: Problem | None) -> bool:
+    return create_error is not None and matches(create_error.code, BACKUP_RUNS)
 
 
-def _outcome(state: State, backup: Backup) -> Outcome:
+def _outcome_of_backup(state: State, backup: Backup) -> Outcome:
     is_done = state is State.SUCCEEDED
     seconds = None
     if is_done and backup.started_at and backup.ended_at:
         seconds = int((backup.ended_at - backup.started_at).total_seconds())
-    nameless = is_done and not backup.job_ids and backup.cluster_backup_id
+    has_no_job_id = is_done and not backup.job_ids and backup.cluster_backup_id
     return Outcome(
         state,
         backup.job_ids,
@@ -234,31 +244,33 @@ def _outcome(state: State, backup: Backup) -> Outcome:
         backup_size=backup.size if is_done else None,
         duration_seconds=seconds,
         started_at=backup.started_at,
-        note=f"R-KVStore lists it without a job ID, as ClusterBackupId {backup.cluster_backup_id}"
-        if nameless
+        note=f"R-KVStore lists this backup without a job ID, as ClusterBackupId {backup.cluster_backup_id}"
+        if has_no_job_id
         else None,
     )
 
 
-def _gave_up(failed: tuple[Backup, ...], max_attempts: int) -> Outcome:
+def _outcome_of_failures(failed: tuple[Backup, ...], max_attempts: int) -> Outcome:
     ids = tuple(dict.fromkeys(job_id for backup in failed for job_id in backup.job_ids))
     starts = [backup.started_at for backup in failed if backup.started_at]
-    is_gone = any(backup.has_vanished for backup in failed)
+    has_vanished = any(backup.has_vanished for backup in failed)
     problem = Problem(
-        VANISHED_CODE if is_gone else FAILED_CODE,
+        VANISHED_CODE if has_vanished else FAILED_CODE,
         f"{len(failed)} of at most {max_attempts} backups of this request failed"
-        + (", of which one is in no list any more" if is_gone else ""),
+        + ("; one of them is no longer listed" if has_vanished else ""),
         ErrorKind.PERMANENT,
-        hint="look at the backup jobs in the instance's console; then ask again with a new `since`",
+        hint="check the instance's backup jobs in the console; then send the request again with a new `since`",
     )
     return Outcome(State.FAILED, ids, attempts=len(failed), error=problem, started_at=min(starts, default=None))
 
 
-def _busy() -> Problem:
-    return Problem("BackupJobExists", "an older backup of the instance still runs", ErrorKind.BUSY, hint=BUSY_HINT)
+def _busy_problem() -> Problem:
+    return Problem(
+        "BackupJobExists", "an older backup of the instance is still running", ErrorKind.BUSY, hint=BUSY_HINT
+    )
 
 
-def _wrong_state(status: str) -> Problem:
+def _wrong_state_problem(status: str) -> Problem:
     return Problem(
         "IncorrectDBInstanceState",
         f"the instance's status is {status}",

@@ -1,4 +1,4 @@
-"""One instance of a request, and what this invocation has learnt of it; and the calls that its steps ask for."""
+"""Hold one instance of a request with what this invocation knows of it, and the calls that its visit asks for."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from redis_backup.alibaba.parsing import Instance
 from redis_backup.reconcile.known import KnownJobs
 from redis_backup.reconcile.watch import Watch
 from redis_backup.request.instances import InstanceRef
-from redis_backup.request.request import Finished, Request
+from redis_backup.request.request import Request, Totals
 from redis_backup.states import OUT_OF_TIME, ErrorKind, Outcome, Problem, State
 
-_FAILED_IDS = 100  # keys of failed instances that travel
-WATCHING = "Watching"  # the code of a watch that goes on
+_MAX_FAILED_IDS = 100  # keys of failed instances in a follow-up
+WATCHING = "Watching"  # the error code of an instance that is watched
 
 
 class Step(IntEnum):
-    """The kinds of calls. Where calls are scarce, the one nearest to a start goes first."""
+    """The kinds of calls, the most urgent first: the call that is nearest to the start of a backup."""
 
     CREATE = 0
-    SECOND_CALL = 1  # of a look
-    WATCH = 2  # a look that is due
-    LOOK = 3  # at an instance that is not known to have a backup
+    SECOND_CALL = 1  # the second call of a look
+    WATCH = 2  # a look of a watch that is due
+    LOOK = 3  # a look at an instance of which no backup is known
     LOOK_AT_RUNNING = 4
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call that a step waits for. `attempts`: how often it is sent at most (throttled ones do not count)."""
+    """A call that a visit waits for. `attempts`: how often it is sent at most; a throttled call does not count."""
 
     step: Step
     send: Callable[[], Any]
@@ -41,35 +41,36 @@ class Call:
 
 @dataclass(frozen=True)
 class Pause:
-    """So many seconds that a step waits."""
+    """A pause of so many seconds in a visit."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call gave, and when it was sent."""
+    """What a call returned, and when it was sent."""
 
     value: Any
     sent_at: datetime
 
 
 class Next(Enum):
-    """What is to be done with an instance in this invocation, if there is time."""
+    """What this invocation does next with an instance, if there is time."""
 
     NOTHING = "nothing"
-    LOOK_AGAIN = "look again"  # while it is waited for
+    LOOK_AGAIN = "look again"  # as long as `wait_seconds` says
     WATCH = "watch"
 
 
 @dataclass(eq=False)
-class Work:
+class WorkItem:
     """One instance of a request.
 
-    `facts`: what DescribeInstances said of it, and when; `is_undescribed`: the instance itself may not be asked that;
-    `is_first`: no earlier invocation has worked on it; `has_sent`: whether this invocation has sent a CreateBackup
-    that was not answered as throttled; `recorded`, `recorded_ids`: the state, error code and job IDs on record;
-    `failed_ids`, `failed`: the job IDs of failed attempts that are, and how many attempts those were.
+    `facts`, `facts_at`: what DescribeInstances said of it, and when; `is_undescribed`: RAM does not allow to describe
+    it; `is_first_invocation`: no earlier invocation has worked on it; `has_sent_create`: this invocation has sent a
+    CreateBackup that was not answered as throttled; `recorded`, `recorded_ids`: the state, error code and job IDs that
+    were recorded; `recorded_failed_ids`, `recorded_failures`: the job IDs of the recorded failed attempts, and how many
+    attempts those are.
     """
 
     request: Request
@@ -79,39 +80,40 @@ class Work:
     facts_at: datetime | None = None
     is_undescribed: bool = False
     watch: Watch = field(default_factory=Watch)
-    is_first: bool = True
-    has_sent: bool = False
+    is_first_invocation: bool = True
+    has_sent_create: bool = False
     next: Next = Next.NOTHING
     outcome: Outcome = field(default_factory=lambda: Outcome(State.PENDING))
     recorded: tuple[State, str] | None = None
     recorded_ids: frozenset[str] = frozenset()
-    failed_ids: frozenset[str] = frozenset()
-    failed: int = 0
+    recorded_failed_ids: frozenset[str] = frozenset()
+    recorded_failures: int = 0
 
     @classmethod
-    def from_request(cls, request: Request, instance: InstanceRef) -> Work:
-        """Begin with what the request's `jobs` say."""
+    def from_request(cls, request: Request, instance: InstanceRef) -> WorkItem:
+        """Make the item of an instance, with what the request's `jobs` say of it."""
         known = KnownJobs.decode(request.jobs.get(instance.key, ()))
-        work = cls(request, instance, replace(known, recorded=None))
-        if request.follow and not request.is_shard:  # an earlier invocation has recorded it
-            work.recorded = known.last_recorded()
-            work.is_first = work.recorded is None
-            work.recorded_ids = frozenset(job_id for attempt in known.attempts for job_id in attempt.job_ids)
+        item = cls(request, instance, replace(known, recorded=None))
+        if request.follow_up and not request.is_shard:  # an earlier invocation has recorded it
+            item.recorded = known.last_recorded()
+            item.is_first_invocation = item.recorded is None
+            item.recorded_ids = frozenset(job_id for attempt in known.attempts for job_id in attempt.job_ids)
             failed = [attempt for attempt in known.attempts if attempt.ended is not None]
-            work.failed, work.failed_ids = len(failed), work.recorded_ids if failed else frozenset()
+            item.recorded_failures = len(failed)
+            item.recorded_failed_ids = item.recorded_ids if failed else frozenset()
         if current := known.current:
             ids, attempts = current.job_ids, len(known.attempts)
-            work.outcome = Outcome(State.RUNNING, ids, current.is_adopted, attempts)
-        return work
+            item.outcome = Outcome(State.RUNNING, ids, current.is_adopted, attempts)
+        return item
 
     @property
     def is_open(self) -> bool:
-        """Whether something is still to happen to it."""
+        """Return whether its state can still change."""
         return not self.outcome.state.is_final
 
     @property
-    def wants_watch(self) -> bool:
-        """Whether it is left for want of a watch, or of a look."""
+    def needs_watch(self) -> bool:
+        """Return whether it is pending because it needs a watch, or a look for which there was no time."""
         error = self.outcome.error
         if self.outcome.state is not State.PENDING or error is None:
             return False
@@ -119,44 +121,46 @@ class Work:
 
 
 T = TypeVar("T")
-Steps = Generator[Call | Pause, Answer, T]  # of one visit: it waits for what it yields
+Steps = Generator[
+    Call | Pause, Answer, T
+]  # the steps of a visit: it yields a call or a pause, and is resumed with the answer
 
 
 @dataclass(frozen=True)
-class Unfollowed:
-    """Why nothing will follow a request up.
+class NotFollowed:
+    """The reason why a request has no follow-up.
 
-    `leaves`: the states in which an instance needs somebody to send the request again. (With follow-ups turned off
-    what runs is left alone; where they cannot be sent, nobody would see its end.)
+    `open_states`: the states of instances for which the request has to be sent again. (If follow-ups are turned off,
+    running backups do not count; if they cannot be sent, nobody would see the end of these.)
     """
 
-    why: str
-    leaves: tuple[State, ...] = (State.PENDING, State.RUNNING)
+    reason: str
+    open_states: tuple[State, ...] = (State.PENDING, State.RUNNING)
 
 
-def totals(request: Request, works: Iterable[Work]) -> Finished:
-    """Sum up what is final of a request so far: before this invocation, and in it."""
-    final = [work for work in works if not work.is_open]
-    before = request.finished
-    failed = [work.instance.key for work in final if work.outcome.state is State.FAILED]
-    starts = [start for start in (before.first_started, *(work.outcome.started_at for work in final)) if start]
-    return Finished(
-        succeeded=before.succeeded + sum(work.outcome.state is State.SUCCEEDED for work in final),
-        failed=before.failed + len(failed),
-        attempts=before.attempts + sum(work.outcome.attempts for work in final),
+def totals(request: Request, items: Iterable[WorkItem]) -> Totals:
+    """Sum up what is final of a request so far, in earlier invocations and in this one."""
+    final = [item for item in items if not item.is_open]
+    earlier = request.earlier_totals
+    failed = [item.instance.key for item in final if item.outcome.state is State.FAILED]
+    starts = [start for start in (earlier.first_started, *(item.outcome.started_at for item in final)) if start]
+    return Totals(
+        succeeded=earlier.succeeded + sum(item.outcome.state is State.SUCCEEDED for item in final),
+        failed=earlier.failed + len(failed),
+        attempts=earlier.attempts + sum(item.outcome.attempts for item in final),
         first_started=min(starts, default=None),
-        failed_ids=(*before.failed_ids, *failed)[:_FAILED_IDS],
-        unlisted=before.unlisted,
+        failed_ids=(*earlier.failed_ids, *failed)[:_MAX_FAILED_IDS],
+        unlisted=earlier.unlisted,
     )
 
 
-def incomplete(request: Request, unlisted: int) -> Problem:
-    """What is said where instances that have the tags were not listed."""
+def incomplete_listing(request: Request, unlisted: int) -> Problem:
+    """Return the error of a request for which not all instances with the tags were listed."""
     return Problem(
         "IncompleteListing",
         f"at least {unlisted} instances with tags {json.dumps(request.tags)[:200]} in {request.region} were not "
         "listed, and got no backup",
         ErrorKind.UNKNOWN,
-        hint="send the event again with a new `since` or name the instances by their IDs; where it recurs, ask Alibaba "
-        "Cloud why DescribeInstances lists fewer than its TotalCount",
+        hint="send the event again with a new `since`, or name the instances by their IDs; if this happens often, ask "
+        "Alibaba Cloud why DescribeInstances lists fewer instances than its TotalCount",
     )

@@ -1,4 +1,4 @@
-"""What an invocation answers: how each trigger is told of what went wrong."""
+"""Make the answer of an invocation: a report, an HTTP answer, or an error, by the kind of its trigger."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis_backup.errors import BackupFailed, BackupPending, InvalidRequest, fitting
-from redis_backup.reporting.records import UNSELECTED
+from redis_backup.errors import BackupFailed, BackupPending, InvalidRequest, truncate
+from redis_backup.reporting.records import LOOKUP_FAILED
 from redis_backup.request.events import Event, TriggerKind
 from redis_backup.states import ErrorKind, Problem
 
@@ -17,40 +17,47 @@ _RAISING = (TriggerKind.TIMER, TriggerKind.EVENTBRIDGE, TriggerKind.FOLLOW)
 
 
 @dataclass(frozen=True)
-class End:
-    """What an invocation leaves: whether something failed of what is over now, with what earlier ones told of it; and
-    why what is still to be followed up will not be (None where it will, or nothing is)."""
+class Ending:
+    """How an invocation ended.
+
+    `has_failed`: an instance of a request that is over has failed; `failed_before`: what earlier invocations reported
+    of these requests; `not_followed`: why unfinished instances have no follow-up (None: they have one, or there are
+    none).
+    """
 
     has_failed: bool = False
     failed_before: str = ""
-    unfollowed: str | None = None
+    not_followed: str | None = None
 
 
 def trigger_kind(events: Sequence[Event]) -> TriggerKind:
-    """What invoked the function; a list is EventBridge's where one of its items is."""
+    """Return what invoked the function; a list is EventBridge's if one of its items is."""
     kinds = [event.kind for event in events]
     return TriggerKind.EVENTBRIDGE if TriggerKind.EVENTBRIDGE in kinds else kinds[0]
 
 
-def answer(kind: TriggerKind, report: dict[str, Any], end: End, refused: InvalidRequest | None) -> Any:
-    """What the handler returns.
+def answer(kind: TriggerKind, report: dict[str, Any], end: Ending, refused: InvalidRequest | None) -> Any:
+    """Return what the handler returns.
 
-    Raise InvalidRequest where events of a batch were refused; else BackupFailed or BackupPending for the triggers of
-    which nobody reads the answer.
+    Raise InvalidRequest if events of a batch were refused; else BackupFailed or BackupPending for triggers that ignore
+    a returned answer.
     """
     if refused:
         raise refused
     if kind is TriggerKind.HTTP:
         return _http_answer(502 if not report["ok"] else 200 if report["done"] else 202, report)
     if kind in _RAISING and end.has_failed:
-        raise BackupFailed(_text(report, end))
-    if kind in _RAISING and end.unfollowed is not None:
-        raise BackupPending(_text(report, end))
+        raise BackupFailed(_exception_text(report, end))
+    if kind in _RAISING and end.not_followed is not None:
+        raise BackupPending(_exception_text(report, end))
     return report
 
 
 def refused_events(events: Sequence[Event], read: Sequence[object]) -> InvalidRequest | None:
-    """What is wrong with the events that are no requests. `read`: for each event its request, or what was raised."""
+    """Return one error for all events that are not valid requests, None if there are none.
+
+    `read`: for each event its request, or the error that was raised.
+    """
     refusals = [
         (number, event, error)
         for number, (event, error) in enumerate(zip(events, read, strict=True), 1)
@@ -65,52 +72,55 @@ def refused_events(events: Sequence[Event], read: Sequence[object]) -> InvalidRe
     ]
     if len(refusals) == len(events):
         return InvalidRequest(errors)
-    return InvalidRequest(errors, started="Nothing was started for these; the other events of the batch go on")
+    return InvalidRequest(errors, started="Nothing was started for these; the batch's other events are handled")
 
 
 def refusal(kind: TriggerKind, error: InvalidRequest) -> Any:
-    """The answer to an event that is no request. Raises the error for all triggers but HTTP."""
+    """Return the HTTP answer to an event that is not a valid request. Raise the error for all other triggers."""
     if kind is not TriggerKind.HTTP:
         raise error from None
     body = {"type": "InvalidRequest", "message": str(error), "errors": list(error.errors)}
     return _http_answer(error.status, {"error": body})
 
 
-def unselected(kind: TriggerKind, problem: Problem) -> Any:
-    """The answer where the instances that bear the tags could not be looked up."""
-    text = f"nothing was started, since {UNSELECTED}: {problem.message}; {problem.hint or ''}"
+def lookup_failed(kind: TriggerKind, problem: Problem) -> Any:
+    """Return the HTTP answer if the instances with the tags could not be listed. Raise for all other triggers."""
+    text = f"nothing was started, because {LOOKUP_FAILED}: {problem.message}; {problem.hint or ''}"
     if kind is TriggerKind.HTTP:
         return _http_answer(502, {"error": {"type": problem.code, "message": text}})
     raise (BackupFailed if problem.kind is ErrorKind.PERMANENT else BackupPending)(text)
 
 
 def _http_answer(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
-    """An HTTP trigger's answer."""
+    """Return an HTTP trigger's answer.
+
+    https://www.alibabacloud.com/help/en/functioncompute/fc-3-0/user-guide/http-trigger-invoking-function
+    """
     headers = {"Content-Type": "application/json; charset=utf-8"}
     if status == 405:
         headers["Allow"] = "POST"
     return {"statusCode": status, "headers": headers, "isBase64Encoded": False, "body": json.dumps(body)}
 
 
-def _text(report: Mapping[str, Any], end: End) -> str:
-    """A one-line summary, and a line with the failed and the pending instances as a JSON list.
+def _exception_text(report: Mapping[str, Any], end: Ending) -> str:
+    """Return a summary in one line, and the failed and pending instances as a JSON list in another.
 
-    (Not a line for each: FC puts the text into the log store, where an object in a line would look like a record.)
+    (It is one line for all instances, since an object that fills a line of the log store would look like a record.)
     """
     counts = ", ".join(f"{count} {state}" for state, count in report["counts"].items())
     summary = f"{counts} of {len(report['instances'])} instances (trigger {report['trigger']['id']})"
     summary += f"; {end.failed_before}" if end.failed_before else ""
-    if end.unfollowed:
-        summary += f"; nothing follows up what is not final: {end.unfollowed}"
-    summary = fitting(summary, _MAX_TEXT // 2)
-    bad = [item for item in report["instances"] if item["state"] in ("failed", "pending")]
-    shown: list[str] = []
+    if end.not_followed:
+        summary += f"; no follow-up will look at unfinished instances: {end.not_followed}"
+    summary = truncate(summary, _MAX_TEXT // 2)
+    unfinished = [item for item in report["instances"] if item["state"] in ("failed", "pending")]
+    included: list[str] = []
     room = _MAX_TEXT - len(summary.encode()) - 100
-    for item in sorted(bad, key=lambda item: str(item["state"])):
+    for item in sorted(unfinished, key=lambda item: str(item["state"])):
         text = json.dumps(item, ensure_ascii=False)
         room -= len(text.encode()) + 2
         if room < 0:
-            summary += f"; the first {len(shown)} of {len(bad)}, all are in the log store"
+            summary += f"; the first {len(included)} of {len(unfinished)} are listed, all are in the log store"
             break
-        shown.append(text)
-    return f"{summary}:\n[{', '.join(shown)}]" if shown else summary
+        included.append(text)
+    return f"{summary}:\n[{', '.join(included)}]" if included else summary

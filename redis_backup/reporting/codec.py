@@ -1,4 +1,4 @@
-"""How a report writes an instance and an error, and how the command reads them back."""
+"""Write instances and errors into a report, and read them back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from redis_backup.states import ErrorKind, Outcome, Problem, State
 
 
 def write_instance(instance: InstanceRef, outcome: Outcome) -> dict[str, Any]:
-    """Write an instance and what became of it as an item of a report's `instances`."""
+    """Write an instance and its outcome as an item of a report's `instances`.
+
+    `InstanceRef("cn-hangzhou", "r-1"), Outcome(RUNNING, ("1022",))` →
+    `{"instance_id": "r-1", "region": "cn-hangzhou", "state": "running", "job_ids": ["1022"], …}`.
+    """
     return {
         "instance_id": instance.instance_id,
         "region": instance.region,
@@ -25,7 +29,7 @@ def write_instance(instance: InstanceRef, outcome: Outcome) -> dict[str, Any]:
 
 
 def read_instance(item: Mapping[str, Any]) -> tuple[InstanceRef, Outcome]:
-    """Read what `write_instance` wrote. Raise KeyError, TypeError or ValueError where it is something else."""
+    """Read what `write_instance` wrote. Raise KeyError, TypeError or ValueError if it is something else."""
     return InstanceRef(item["region"], item["instance_id"]), Outcome(
         State(item["state"]),
         tuple(str(job_id) for job_id in item["job_ids"]),
@@ -37,12 +41,12 @@ def read_instance(item: Mapping[str, Any]) -> tuple[InstanceRef, Outcome]:
 
 
 def write_problem(problem: Problem | None) -> dict[str, Any] | None:
-    """Write an error as reports show it; None where there is none."""
+    """Write an error as reports show it: `{"code": "NoAnswer", "kind": "unknown", …}`; None if there is none."""
     return {**asdict(problem), "kind": problem.kind.value} if problem else None
 
 
 def read_problem(error: Mapping[str, Any] | None) -> Problem | None:
-    """Read what `write_problem` wrote. Raise KeyError or ValueError where it is something else."""
+    """Read what `write_problem` wrote. Raise KeyError or ValueError if it is something else."""
     if not error:
         return None
     kind = ErrorKind(error["kind"])

@@ -1,6 +1,6 @@
-"""The one place that prints: a JSON object per line on stdout, which FC puts into the log store.
+"""Write records to stdout, one JSON object in each line, which FC puts into the log store. No other module prints.
 
-Each line goes out raw and by one write: `print` from threads mixes lines, `logging` puts a prefix before them.
+Each line is written by one call and without a prefix: `print` from threads mixes lines, and `logging` adds a prefix.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis_backup import timestamps
-from redis_backup.errors import InvalidRequest, fitting
+from redis_backup.errors import InvalidRequest, truncate
 from redis_backup.reconcile.work import WATCHING
 from redis_backup.request.events import Event, TriggerKind
 from redis_backup.request.instances import InstanceRef
-from redis_backup.request.request import Finished, Request, Shared
+from redis_backup.request.request import Request, SharedInstance, Totals
 from redis_backup.runtime import Runtime, utc_now
 from redis_backup.states import Outcome, Problem, State
 
-UNSELECTED = "the tags could not be looked up"
-MAX_BYTES = 2000  # SQL of Log Service sees the first 2,048 bytes of a value
-_LINE_ENDS = {ord(char): f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"}  # that JSON leaves as they are
+LOOKUP_FAILED = "the tags could not be looked up"
+MAX_BYTES = 2000  # Log Service's SQL reads the first 2,048 bytes of a value
+_LINE_ENDS = {ord(char): f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"}  # line ends that JSON does not escape
 _EVENTS = {
     State.PLANNED: "backup_planned",
     State.PENDING: "backup_pending",
@@ -30,7 +30,7 @@ _EVENTS = {
     State.SUCCEEDED: "backup_succeeded",
     State.FAILED: "backup_failed",
 }
-_YIELDING = {"failed_ids", "error_message", "hint"}
+_SHORTENED_FIRST = {"failed_ids", "error_message", "hint"}
 _LEVELS = {State.PENDING: "WARNING", State.FAILED: "ERROR"}
 
 
@@ -42,10 +42,10 @@ class Recorder:
         self._lock = threading.Lock()
 
     def state(self, request: Request, instance: InstanceRef, outcome: Outcome) -> None:
-        """An instance has come to a state. Job IDs that do not fit into one line go out in several."""
+        """Record the state of an instance. Job IDs that do not fit into one line are written in several."""
         adopted = outcome.state is State.RUNNING and outcome.adopted
         record = {
-            **_story(request, instance),
+            **_request_fields(request, instance),
             "attempts": outcome.attempts or None,
             "progress": outcome.progress,
             "backup_size": outcome.backup_size,
@@ -64,67 +64,67 @@ class Recorder:
         instance: InstanceRef | None = None,
         problem: Problem | None = None,
     ) -> None:
-        """Something that a person should look at, though no instance failed by it."""
-        told = {**error_fields(problem), "error_message": f"{message}: {problem.message}" if problem else message}
-        self._write("WARNING", "warning", {**_story(request, instance), **told})
+        """Record something that a person should look at, though no instance has failed."""
+        error = {**error_fields(problem), "error_message": f"{message}: {problem.message}" if problem else message}
+        self._write("WARNING", "warning", {**_request_fields(request, instance), **error})
 
     def failed_attempt(
         self, request: Request, instance: InstanceRef, job_ids: tuple[str, ...], attempts: int, code: str
     ) -> None:
-        """Backups of a request have failed, and another is about to be started, or was."""
-        message = "backups of this request failed before this one"
-        told = {"attempts": attempts, "error_code": code, "error_message": message}
-        self._write_chunks("WARNING", "warning", {**_story(request, instance), **told}, job_ids)
+        """Record failed backups of a request for which another one is started, or was started."""
+        message = "earlier backups of this request failed"
+        error = {"attempts": attempts, "error_code": code, "error_message": message}
+        self._write_chunks("WARNING", "warning", {**_request_fields(request, instance), **error}, job_ids)
 
-    def shared(self, shared: Shared, outcome: Outcome) -> None:
-        """An instance that two events of a batch name belongs to the stricter one, under whose ID this is recorded."""
+    def shared(self, shared: SharedInstance, outcome: Outcome) -> None:
+        """Record an instance that two events of a batch name, under the ID of the stricter one, which has it."""
         record = {
-            **_story(shared.request, shared.instance),
+            **_request_fields(shared.request, shared.instance),
             "trigger_id": shared.owner.trigger_id,
             "attempts": outcome.attempts or None,
-            "hint": f"event {shared.request.trigger_id} of the same batch names it too, and takes over its backup",
+            "hint": f"event {shared.request.trigger_id} of the same batch names it too, and adopts its backup",
         }
         self._write_chunks("INFO", "backup_adopted", record, outcome.job_ids)
 
     def refused(self, event: Event, why: InvalidRequest | Problem) -> None:
-        """An event of a batch that is no request, or whose instances could not be looked up."""
-        about = {"trigger": event.kind.value, "trigger_id": event.id}
-        told = {"error_code": "InvalidRequest", "error_message": str(why)}
+        """Record an event of a batch that is not a valid request, or whose instances could not be listed."""
+        trigger = {"trigger": event.kind.value, "trigger_id": event.id}
+        error = {"error_code": "InvalidRequest", "error_message": str(why)}
         if isinstance(why, Problem):
-            told = {**error_fields(why), "error_message": f"{UNSELECTED}: {why.message}"}
-        self._write("ERROR", "event_refused", {**about, **told})
+            error = {**error_fields(why), "error_message": f"{LOOKUP_FAILED}: {why.message}"}
+        self._write("ERROR", "event_refused", {**trigger, **error})
 
-    def request_finished(self, request: Request, finished: Finished) -> None:
-        """Nothing of a request (or shard) is open any more: what came of all of it."""
+    def request_finished(self, request: Request, totals: Totals) -> None:
+        """Record the totals of a request (or shard) whose instances are all final."""
         now = utc_now(self._clock)
         self._write(
-            "ERROR" if finished.failed or finished.unlisted else "INFO",
+            "ERROR" if totals.failed or totals.unlisted else "INFO",
             "request_finished",
             {
-                **_story(request),
-                "shard": request.follow.shard if request.follow else None,
-                "instances": finished.succeeded + finished.failed,
-                "succeeded": finished.succeeded,
-                "failed": finished.failed,
-                "attempts": finished.attempts,
-                "first_started": timestamps.render(finished.first_started) if finished.first_started else None,
+                **_request_fields(request),
+                "shard": request.follow_up.shard if request.follow_up else None,
+                "instances": totals.succeeded + totals.failed,
+                "succeeded": totals.succeeded,
+                "failed": totals.failed,
+                "attempts": totals.attempts,
+                "first_started": timestamps.render(totals.first_started) if totals.first_started else None,
                 "duration_seconds": max(0, int((now - request.since).total_seconds())),
-                "failed_ids": _first(finished.failed_ids, 800),
-                "error_message": f"{finished.unlisted} instances were not listed" if finished.unlisted else None,
+                "failed_ids": _join_within(totals.failed_ids, 800),
+                "error_message": f"{totals.unlisted} instances were not listed" if totals.unlisted else None,
             },
         )
 
     def nothing_started(
         self, kind: TriggerKind, events: Sequence[Event], *, problem: Problem | None = None, **fields: str
     ) -> None:
-        """The report of an event that is no request, or whose instances could not be looked up."""
+        """Record the report of an event that is not a valid request, or whose instances could not be listed."""
         if problem:
             fields |= {**error_fields(problem), "hint": problem.hint or "send the event again"}
         trigger_id = ",".join(dict.fromkeys(event.id for event in events))
         self.report("ERROR", {"trigger": kind.value, "trigger_id": trigger_id, "ok": False, **fields})
 
     def report(self, level: str, fields: Mapping[str, Any]) -> None:
-        """What one invocation came to."""
+        """Record the report of one invocation."""
         self._write(level, "report", fields)
 
     def _write_chunks(self, level: str, event: str, fields: Mapping[str, Any], job_ids: tuple[str, ...]) -> None:
@@ -139,25 +139,25 @@ class Recorder:
             "request_id": self._request_id,
             **{name: value for name, value in fields.items() if value is not None and value != ""},
         }
-        line = _fit(record) + "\n"
+        line = _render_within(record) + "\n"
         with self._lock:
             try:
                 self._out.write(line)
             except UnicodeEncodeError:  # a stream that is not UTF-8
-                self._out.write(_fit(record, in_ascii=True) + "\n")
+                self._out.write(_render_within(record, in_ascii=True) + "\n")
             self._out.flush()
 
 
-def _story(request: Request | None, instance: InstanceRef | None = None) -> dict[str, Any]:
-    story: dict[str, Any] = {}
+def _request_fields(request: Request | None, instance: InstanceRef | None = None) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
     if request:
-        story = {"trigger": request.kind.value, "trigger_id": request.trigger_id}
-        story |= {"since": timestamps.render(request.since), "reason": request.reason}
-    return story | ({"region": instance.region, "instance_id": instance.instance_id} if instance else {})
+        fields = {"trigger": request.kind.value, "trigger_id": request.trigger_id}
+        fields |= {"since": timestamps.render(request.since), "reason": request.reason}
+    return fields | ({"region": instance.region, "instance_id": instance.instance_id} if instance else {})
 
 
 def error_fields(problem: Problem | None) -> dict[str, Any]:
-    """An error in a record's flat form."""
+    """Return an error as fields of a record: `{"error_code": …, "error_kind": …, …}`; `{}` if there is none."""
     if problem is None:
         return {}
     return {
@@ -169,14 +169,14 @@ def error_fields(problem: Problem | None) -> dict[str, Any]:
     }
 
 
-def _first(texts: Sequence[str], length: int) -> str | None:
-    """As many of the texts as fit, joined by commas."""
+def _join_within(texts: Sequence[str], length: int) -> str | None:
+    """Join as many of the strings as fit into `length` characters by commas: `["a", "b", "c"], 3` → `"a,b"`."""
     joined = ",".join(texts)
     return (joined if len(joined) <= length else joined[:length].rpartition(",")[0]) or None
 
 
 def _chunks(job_ids: tuple[str, ...]) -> list[str | None]:
-    """The IDs joined by commas, in texts of at most some 600 characters."""
+    """Join the IDs by commas, into strings of about 600 characters at most: `("1022", "2480")` → `["1022,2480"]`."""
     texts: list[str | None] = []
     current = ""
     for job_id in job_ids:
@@ -187,25 +187,27 @@ def _chunks(job_ids: tuple[str, ...]) -> list[str | None]:
     return [*texts, current] if current else texts
 
 
-def _fit(record: dict[str, Any], *, in_ascii: bool = False) -> str:
-    """The line, its texts cut until it fits: first those that a query can do without, down to some words of each."""
+def _render_within(record: dict[str, Any], *, in_ascii: bool = False) -> str:
+    """Return a record as a line of at most MAX_BYTES; cut its strings until it fits, _SHORTENED_FIRST before others."""
 
     def size(name: str) -> int:
         return len(record[name].encode("utf-8", "replace"))
 
     texts = {name for name, value in record.items() if isinstance(value, str)} - {"job_ids"}
-    first, rest = (sorted(names, key=size, reverse=True) for names in (texts & _YIELDING, texts - _YIELDING))
-    line = _line(record, in_ascii)
-    for least, name in itertools.product((120, 0), [*first, *rest]):
+    first, rest = (
+        sorted(names, key=size, reverse=True) for names in (texts & _SHORTENED_FIRST, texts - _SHORTENED_FIRST)
+    )
+    line = _render(record, in_ascii)
+    for min_size, name in itertools.product((120, 0), [*first, *rest]):
         over = len(line.encode()) - (MAX_BYTES - 1)
-        room = max(least, size(name) - over)
+        room = max(min_size, size(name) - over)
         if over > 0 and size(name) > room:
-            kept = fitting(record[name], room)
-            record[name] = kept.rpartition(",")[0] if name == "failed_ids" else kept
-            line = _line(record, in_ascii)
+            shortened = truncate(record[name], room)
+            record[name] = shortened.rpartition(",")[0] if name == "failed_ids" else shortened
+            line = _render(record, in_ascii)
     return line
 
 
-def _line(record: dict[str, Any], in_ascii: bool) -> str:
+def _render(record: dict[str, Any], in_ascii: bool) -> str:
     text = json.dumps(record, ensure_ascii=in_ascii, separators=(",", ":")).translate(_LINE_ENDS)
     return text.encode("utf-8", "replace").decode()

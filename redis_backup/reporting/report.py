@@ -1,4 +1,4 @@
-"""The report of one invocation, as the contract shows it; and as a record."""
+"""Make the report of one invocation ("The report" in docs/reference.md), and its record."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from redis_backup import timestamps
-from redis_backup.reconcile.work import Work
+from redis_backup.reconcile.work import WorkItem
 from redis_backup.reporting.codec import write_instance, write_problem
 from redis_backup.request.events import TriggerKind
 from redis_backup.request.request import Request
@@ -18,19 +18,19 @@ def make_report(
     request_id: str,
     kind: TriggerKind,
     requests: Sequence[Request],
-    works: Sequence[Work],
+    items: Sequence[WorkItem],
     *,
     shards: Sequence[Mapping[str, Any]] = (),
     is_ok: bool = True,
     problem: Problem | None = None,
 ) -> dict[str, Any]:
-    """One report for all requests of an event; JSON values only.
+    """Return one report for all requests of an event, of JSON values.
 
-    `shards` (task ID, number of instances, how it was sent) is there for a request that was split; `is_ok`: nothing
-    failed that this report's instances do not tell; `problem`: an error of the request as a whole.
+    `shards`: task ID, number of instances and `sent` of each shard, if a request was split; `is_ok`: nothing else has
+    failed than the instances show; `problem`: an error of the whole request.
     """
-    counts = Counter(work.outcome.state for work in works)
-    jobs = {work.instance.key: work.known.encode() for work in works} if not shards else {}
+    counts = Counter(item.outcome.state for item in items)
+    jobs = {item.instance.key: item.known.encode() for item in items} if not shards else {}
     return {
         "request_id": request_id,
         "trigger": {"kind": kind.value, "id": _joined(request.trigger_id for request in requests)},
@@ -38,17 +38,17 @@ def make_report(
         "reason": _joined(request.reason for request in requests) or None,
         "dry_run": all(request.dry_run for request in requests),
         "ok": is_ok and not counts[State.FAILED] and problem is None,
-        "done": not any(work.is_open for work in works),
+        "done": not any(item.is_open for item in items),
         "counts": {state.value: counts[state] for state in State if counts[state]},
         "jobs": {key: texts for key, texts in jobs.items() if texts},
         **({"shards": list(shards)} if shards else {}),
-        "instances": [write_instance(work.instance, work.outcome) for work in works],
+        "instances": [write_instance(item.instance, item.outcome) for item in items],
         **({"error": write_problem(problem)} if problem else {}),
     }
 
 
 def log_fields(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The report in a record's flat form."""
+    """Return the report as fields of a record, without lists."""
     return {
         "trigger": report["trigger"]["kind"],
         "trigger_id": report["trigger"]["id"],

@@ -1,4 +1,4 @@
-"""From the bytes that FC hands over to the requests in them: which trigger it was, when, and where the fields are.
+"""Read the bytes that FC passes to the function: which trigger invoked it, when, and its fields.
 
     bytes ─► timer        payload ───────────────┐
              CloudEvent   data, else subject ────┤
@@ -6,7 +6,9 @@
              manual       the whole event ───────┤
              list         each item, as above ───┘
 
-The shapes are those of Function Compute's and EventBridge's documents; `events/` has a sample of each.
+The folder `events/` of the repository has an example of each shape. They are documented here:
+https://www.alibabacloud.com/help/en/functioncompute/fc-3-0/user-guide/formats-of-event-for-different-triggers-1
+https://www.alibabacloud.com/help/en/functioncompute/fc-3-0/user-guide/http-trigger-invoking-function
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ _BOM = "\ufeff"
 
 
 class TriggerKind(str, Enum):
-    """What invoked the function."""
+    """What invoked the function. FOLLOW: the function itself, by a follow-up (see `redis_backup.followups.payload`)."""
 
     TIMER = "timer"
     EVENTBRIDGE = "eventbridge"
@@ -41,11 +43,11 @@ class TriggerKind(str, Enum):
 
 @dataclass(frozen=True)
 class Event:
-    """One request as it arrived, its fields not yet looked at.
+    """One request as it arrived; its fields are not checked yet.
 
-    `fields` is whatever JSON stood where the request sits: an object, a list, a text, or None. `since` is the
-    trigger's time, None where it has none. `strict`: a field that is not ours is refused. `error`: why the fields could
-    not be read at all.
+    `id`: the trigger's ID; `place`: what messages call the part of the event that has the fields. `fields`: any JSON
+    value that stood there: an object, a list, a string, or None. `since`: the trigger's time, None if it has none.
+    `strict`: an unknown field is an error. `error`: why the fields could not be read at all.
     """
 
     kind: TriggerKind
@@ -61,13 +63,18 @@ class Event:
 
 
 def read_events(raw: bytes | str, request_id: str) -> list[Event]:
-    """Take an event apart. Raise InvalidRequest where not even its shape can be read; no event is ever quoted."""
+    """Read the requests of an event. Raise InvalidRequest if its shape cannot be read. No message quotes an event.
+
+    `b'{"instance_ids": "r-1"}'` → one `Event` of kind MANUAL with these fields;
+    `b'{"triggerTime": "2026-11-24T02:00:00Z", "triggerName": "nightly", "payload": "r-1"}'` → one of kind TIMER with
+    the ID `nightly@2026-11-24T02:00:00Z` and the fields `"r-1"`; a list of CloudEvents → one `Event` for each.
+    """
     if isinstance(raw, bytes):
         try:
             raw = raw.decode("utf-8-sig")
         except UnicodeDecodeError:
             raise InvalidRequest(
-                [f"the event is {len(raw)} bytes that are no UTF-8 text: it takes JSON or instance IDs"]
+                [f"the event is {len(raw)} bytes that are not UTF-8; send JSON or instance IDs"]
             ) from None
     value = _json_or_text(raw)
     if isinstance(value, list):
@@ -91,21 +98,21 @@ def _classify(value: Any, request_id: str) -> Event:
 
 
 def _timer(value: Mapping[str, Any]) -> Event:
-    name, fired = _text(value.get("triggerName")), _text(value.get("triggerTime"))
+    name, fired = _one_line(value.get("triggerName")), _one_line(value.get("triggerTime"))
     since = _time_or_none(fired)
     return Event(
         TriggerKind.TIMER,
-        _id(f"{name}@{timestamps.render(since) if since else fired}"),
+        _trigger_id(f"{name}@{timestamps.render(since) if since else fired}"),
         "timer payload",
         _json_or_text(value.get("payload")),
         since,
         strict=True,
-        warning="" if since else "the timer's triggerTime is no RFC 3339 time; since is now",
+        warning="" if since else "the timer's triggerTime is not an RFC 3339 time; the current time is used as since",
     )
 
 
 def _cloud_event(value: Mapping[str, Any]) -> Event:
-    """`since` must be the same at every delivery, so a `time` that cannot be right gives way to the publish time."""
+    """Read a CloudEvent. `since` must be the same at every delivery; a `time` after the publish time is not used."""
     sent, published = _time_or_none(value.get("time")), _publish_time(value.get("aliyunpublishtime"))
     since = published if sent is None or (published is not None and sent > published) else sent
     data = value.get("data")
@@ -113,27 +120,27 @@ def _cloud_event(value: Mapping[str, Any]) -> Event:
         data = value.get("data_base64")
     return Event(
         TriggerKind.EVENTBRIDGE,
-        _id(value.get("id")),
+        _trigger_id(value.get("id")),
         "CloudEvent data",
         _json_base64_or_text(data),
         since,
-        subject=_text(value.get("subject")),
+        subject=_one_line(value.get("subject")),
         warning=""
         if since
-        else "the CloudEvent has neither an RFC 3339 time nor an aliyunpublishtime; since is now, "
-        "so a repeat of it may start another backup: let the sender set `time`",
+        else "the CloudEvent has neither an RFC 3339 time nor an aliyunpublishtime; the current time is used as since, "
+        "so another delivery of it may start another backup; set `time` in the sender",
     )
 
 
 def _http(value: Mapping[str, Any]) -> Event:
-    about: Mapping[str, Any] = value["requestContext"]
-    http = about.get("http")
+    context: Mapping[str, Any] = value["requestContext"]
+    http = context.get("http")
     since: datetime | None
     try:
-        since = timestamps.from_epoch(int(about.get("timeEpoch", "")) / 1000)
+        since = timestamps.from_epoch(int(context.get("timeEpoch", "")) / 1000)
     except (TypeError, ValueError, OverflowError, OSError):
-        since = _time_or_none(about.get("time"))
-    body, fields, why_not = value.get("body"), None, ""
+        since = _time_or_none(context.get("time"))
+    body, fields, error_text = value.get("body"), None, ""
     try:
         if isinstance(body, str) and len(body) > MAX_BODY:
             raise ValueError(f"is {len(body)} characters long")
@@ -141,25 +148,25 @@ def _http(value: Mapping[str, Any]) -> Event:
             body = base64.b64decode(body, validate=True).decode("utf-8-sig")
         fields = _json_or_text(body)
     except UnicodeDecodeError:
-        why_not = "HTTP body holds bytes that are no UTF-8 text: it takes a JSON object"
+        error_text = "the HTTP body is not UTF-8; send a JSON object"
     except binascii.Error:
-        why_not = "HTTP body is no base64, though isBase64Encoded says so: it takes a JSON object"
+        error_text = "the HTTP body is not base64, although isBase64Encoded is true; send a JSON object"
     except ValueError as error:
-        why_not = f"HTTP body {error}: it takes a JSON object of at most {MAX_BODY}"
+        error_text = f"the HTTP body {error}; send a JSON object of at most {MAX_BODY} characters"
     event = Event(
         TriggerKind.HTTP,
-        _text(about.get("requestId")),
+        _one_line(context.get("requestId")),
         "HTTP body",
         fields,
         since,
-        method=_text(http.get("method")).upper() if isinstance(http, dict) else "",
-        error=why_not,
+        method=_one_line(http.get("method")).upper() if isinstance(http, dict) else "",
+        error=error_text,
     )
     return _posted_cloud_event(event, value.get("headers"))
 
 
 def _posted_cloud_event(event: Event, headers: Any) -> Event:
-    """An HTTP request whose body is a CloudEvent, or whose headers `ce-*` make it one: its data, time and subject."""
+    """Read a CloudEvent in an HTTP request, by its body or its headers `ce-*`; return any other event as it is."""
     attributes: dict[str, Any] = {"data": event.fields}
     for name, value in headers.items() if isinstance(headers, dict) else ():
         if str(name).lower().startswith("ce-"):
@@ -180,7 +187,10 @@ def _posted_cloud_event(event: Event, headers: Any) -> Event:
 
 
 def _json_or_text(value: Any) -> Any:
-    """The JSON that a text holds, texts in texts included; a text that is no JSON as it is; None for an empty one."""
+    """Read the JSON in a string, up to three times; a string that is not JSON stays as it is; an empty one is None.
+
+    `'{"a": 1}'` → `{"a": 1}`; `'"[1]"'` → `[1]`; `"r-1"` → `"r-1"`; `" "` → None; what is not a string → itself.
+    """
     for _ in range(3):
         if not isinstance(value, str):
             return value
@@ -195,6 +205,7 @@ def _json_or_text(value: Any) -> Any:
 
 
 def _json_base64_or_text(value: Any) -> Any:
+    """Read the JSON in a string that may be base64: `"eyJhIjogMX0="` → `{"a": 1}`."""
     decoded = _json_or_text(value)
     if isinstance(decoded, str):
         try:
@@ -204,14 +215,14 @@ def _json_base64_or_text(value: Any) -> Any:
     return decoded
 
 
-def _text(value: Any) -> str:
-    """A short text in one line, whatever the value was."""
+def _one_line(value: Any) -> str:
+    """Return a string or an integer as a string in one line, anything else as an empty one: `"a\\n b"` → `"a b"`."""
     return " ".join(str(value).encode("utf-8", "replace").decode().split()) if isinstance(value, (str, int)) else ""
 
 
-def _id(value: Any) -> str:
-    """A trigger's ID, a very long one cut and made unique again by a digest of the whole."""
-    text = _text(value)
+def _trigger_id(value: Any) -> str:
+    """Return a trigger's ID; a very long one is cut, and a digest of the whole keeps it unique."""
+    text = _one_line(value)
     return text if len(text) <= MAX_ID else f"{text[: MAX_ID - 17]}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
@@ -223,7 +234,10 @@ def _time_or_none(value: Any) -> datetime | None:
 
 
 def _publish_time(value: Any) -> datetime | None:
-    """EventBridge's `aliyunpublishtime`: RFC 3339, or ending in `PRC`, which is UTC+8."""
+    """Read EventBridge's `aliyunpublishtime`: RFC 3339, or with `PRC` at its end for UTC+8; None if it is neither.
+
+    `"2026-11-24T10:00:00PRC"` → 2026-11-24 02:00:00 UTC.
+    """
     if isinstance(value, str) and value.strip().endswith("PRC"):
         value = value.strip()[:-3].strip() + "+08:00"
     return _time_or_none(value)

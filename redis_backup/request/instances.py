@@ -1,4 +1,4 @@
-"""How an instance is named: read once, written once."""
+"""Read and write the names of instances."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 
 ARN = re.compile(r"acs:kvstore:([^:]*):[^:]*:instance/(.+)")
 REGION = re.compile(r"(?=.{3,40}$)[a-z]{2,}(-[a-z0-9]+)+")
-_INSTANCE_ID = re.compile(r"r-[a-z0-9][a-z0-9-]{0,62}")  # there is no documented pattern; ARNs and regions must not fit
+_INSTANCE_ID = re.compile(r"r-[a-z0-9][a-z0-9-]{0,62}")  # no pattern is documented; it must not match ARNs and regions
 
 
 @dataclass(frozen=True, order=True)
 class InstanceRef:
-    """One instance."""
+    """One instance: its region and ID."""
 
     region: str
     instance_id: str
 
     @property
     def key(self) -> str:
-        """`REGION/r-…`, as requests, settings and records name it."""
+        """Return `REGION/r-…`, as requests, settings and records name the instance."""
         return f"{self.region}/{self.instance_id}"
 
 
 def parse_instance(name: Any, region: str) -> InstanceRef | None:
-    """The instance that `r-…`, `REGION/r-…` or an ARN names; None where it names none.
+    """Read an instance's name, `r-…`, `REGION/r-…` or an ARN; None if it is none of these. `region`: that of a bare ID.
 
     `"r-1"` → `InstanceRef(region, "r-1")`; `"acs:kvstore:cn-hangzhou:1:instance/r-1"` → `cn-hangzhou/r-1`.
     """

@@ -1,4 +1,8 @@
-"""A request: instances that are to have a backup that began at or after `since`; and a batch of them."""
+"""Define a request: the instances that have to have a backup which started at or after `since`.
+
+Two words that are used everywhere: a *follow-up* is the same request again, sent by the function to itself, for the
+instances that have not reached a final state; a *shard* is a part of a large request, sent in the same way.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,11 @@ from redis_backup.request.instances import InstanceRef
 
 
 @dataclass(frozen=True)
-class Finished:
-    """What is final already of a request (or shard): counts, and as many keys of failed instances as fit.
+class Totals:
+    """What is final of a request (or shard): numbers of instances and attempts, and as many failed instances as fit.
 
-    `unlisted`: how many instances have the tags, but were not listed, so that they got no backup.
+    `failed_ids`: their keys, `REGION/r-…`; `unlisted`: how many instances with the tags were not listed, so that they
+    got no backup.
     """
 
     succeeded: int = 0
@@ -26,12 +31,13 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Follow:
-    """What a follow-up knows of the event that it goes on with.
+class FollowUpInfo:
+    """What a follow-up (or shard) knows of the event for which it was sent.
 
-    `first`: when the first invocation began; `due`: when this one is to run (a shard: `since`); `kind` and
-    `trigger_id`: the first trigger's; `total`: how many instances the whole request has; `sent_at`: when a prompt
-    invocation sent this shard; `shard`: which part of the request it is, such as `3/50`.
+    `first`: when the first invocation began; `due`: when this one has to run (a shard: `since`); `kind` and
+    `trigger_id`: the first trigger's; `total`: how many instances the whole request has; `totals`: what earlier
+    invocations have finished; `sent_at`: when a prompt invocation (see `redis_backup.reconcile.watch`) sent this shard;
+    `shard`: which part of the request it is, such as `3/50`.
     """
 
     first: datetime
@@ -40,13 +46,13 @@ class Follow:
     trigger_id: str
     total: int = 0
     sent_at: datetime | None = None
-    finished: Finished = Finished()
+    totals: Totals = Totals()
     shard: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One request, complete. `jobs` maps an instance's key to what earlier answers reported of its jobs."""
+    """One complete request. `jobs` maps an instance's key to what earlier answers reported of its backup jobs."""
 
     kind: TriggerKind
     trigger_id: str
@@ -60,51 +66,51 @@ class Request:
     dry_run: bool = False
     reason: str | None = None
     jobs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    follow: Follow | None = None
+    follow_up: FollowUpInfo | None = None
     unlisted: int = 0
 
     @property
-    def earliest(self) -> datetime:
-        """The earliest start of a backup that satisfies it. R-KVStore lists times in whole seconds, cut off."""
+    def earliest_start(self) -> datetime:
+        """Return the earliest start time of a backup that satisfies the request. R-KVStore cuts times to seconds."""
         return (self.since - self.max_age).replace(microsecond=0)
 
     @property
     def is_shard(self) -> bool:
-        """Whether it is a part of a large request that is due at the event's own time."""
-        return self.follow is not None and self.follow.due == self.since
+        """Return whether it is a part of a large request, which is due at the event's own time."""
+        return self.follow_up is not None and self.follow_up.due == self.since
 
     @property
     def total(self) -> int:
-        """How many instances the whole request has, of which this may be a part."""
-        return max(len(self.instances), self.follow.total if self.follow else 0)
+        """Return how many instances the whole request has; this request may be a part of it."""
+        return max(len(self.instances), self.follow_up.total if self.follow_up else 0)
 
     @property
-    def finished(self) -> Finished:
-        """What earlier invocations have brought to an end."""
-        return self.follow.finished if self.follow else Finished(unlisted=self.unlisted)
+    def earlier_totals(self) -> Totals:
+        """Return what earlier invocations have finished."""
+        return self.follow_up.totals if self.follow_up else Totals(unlisted=self.unlisted)
 
 
-def too_many(count: int, limit: int) -> str:
-    """What is said of a request with more instances than one may have."""
+def too_many_instances(count: int, limit: int) -> str:
+    """Return the message for a request with more instances than it may have."""
     return (
-        f"the request names {count} instances: at most {limit} go into one; raise BACKUP_MAX_INSTANCES in the "
+        f"the request names {count} instances but must name at most {limit}; raise BACKUP_MAX_INSTANCES in the "
         "function's environment, or split the request"
     )
 
 
 @dataclass(frozen=True)
-class Shared:
-    """An instance that two events of a batch name: `request` leaves it to the stricter one, `owner`."""
+class SharedInstance:
+    """An instance that two events of a batch name: `request` leaves it to `owner`, the stricter one."""
 
     request: Request
     owner: Request
     instance: InstanceRef
 
 
-def merge(requests: Sequence[Request]) -> tuple[list[Request], list[Shared]]:
-    """Leave each instance to one request: a real one before a dry run, then the one with the latest earliest start.
+def merge(requests: Sequence[Request]) -> tuple[list[Request], list[SharedInstance]]:
+    """Give each instance to one request: a real one before a dry run, then the one with the latest earliest start.
 
-    Where that one knows of no jobs, it has another's.
+    If that request knows no jobs of the instance, it takes another's.
     """
     requests = list({_identity(request): request for request in reversed(requests)}.values())[::-1]
     owners: dict[InstanceRef, int] = {}
@@ -112,17 +118,17 @@ def merge(requests: Sequence[Request]) -> tuple[list[Request], list[Shared]]:
     for number, request in enumerate(requests):
         for instance in request.instances:
             other = requests[owners.get(instance, number)]
-            if (not request.dry_run, request.earliest) > (not other.dry_run, other.earliest):
+            if (not request.dry_run, request.earliest_start) > (not other.dry_run, other.earliest_start):
                 owners[instance] = number
             owners.setdefault(instance, number)
         jobs |= request.jobs
     merged = []
     for number, request in enumerate(requests):
-        own = tuple(instance for instance in dict.fromkeys(request.instances) if owners[instance] == number)
-        own_jobs = {each.key: request.jobs.get(each.key) or jobs[each.key] for each in own if each.key in jobs}
-        merged.append(replace(request, instances=own, jobs=own_jobs))
+        instances = tuple(instance for instance in dict.fromkeys(request.instances) if owners[instance] == number)
+        own_jobs = {each.key: request.jobs.get(each.key) or jobs[each.key] for each in instances if each.key in jobs}
+        merged.append(replace(request, instances=instances, jobs=own_jobs))
     shared = [
-        Shared(merged[number], merged[owners[instance]], instance)
+        SharedInstance(merged[number], merged[owners[instance]], instance)
         for number, request in enumerate(requests)
         for instance in dict.fromkeys(request.instances)
         if owners[instance] != number
@@ -131,6 +137,6 @@ def merge(requests: Sequence[Request]) -> tuple[list[Request], list[Shared]]:
 
 
 def _identity(request: Request) -> tuple[object, ...]:
-    """What two deliveries of one event have in common: a batch may hold it twice."""
-    asked = (request.instances, request.max_age, request.retention_days, request.dry_run, request.reason)
-    return (request.kind, request.trigger_id, request.since, *asked)
+    """Return what two deliveries of one event have in common; a batch may have it twice."""
+    content = (request.instances, request.max_age, request.retention_days, request.dry_run, request.reason)
+    return (request.kind, request.trigger_id, request.since, *content)

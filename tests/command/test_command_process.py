@@ -61,7 +61,7 @@ def test_a_failed_backup_is_1_and_says_what_to_do() -> None:
     ).running() as pipeline:
         ended = pipeline.run("r-a", "r-b", "--wait", "30m")
         assert ended.code == 1
-        assert re.search(r"cn-hangzhou/r-a failed job_ids=\d+,\d+ attempts=2 BackupJobFailed: .*; look at ", ended.out)
+        assert re.search(r"cn-hangzhou/r-a failed job_ids=\d+,\d+ attempts=2 BackupJobFailed: .*; check ", ended.out)
         assert pipeline.backups() == {"r-a": 2, "r-b": 1}
 
 
@@ -230,7 +230,7 @@ def test_while_an_instance_is_watched_the_function_is_asked_to_stay_with_it() ->
         since = timestamps.render(timestamps.from_epoch(int(pipeline.cloud.clock.time()) - 100))
         ended = pipeline.run("r-a", "--since", since, "--wait", "30m")
         assert (ended.code, pipeline.backups()) == (0, {"r-a": 1})
-        watching = "T cn-hangzhou/r-a pending Watching: watched until T at least, since a backup that another delivery "
+        watching = "T cn-hangzhou/r-a pending Watching: watched until T at least, because a backup that another "
         assert without_times(ended.out)[1].startswith(watching)
         assert [fields.get("wait_seconds") for fields in pipeline.requests()][:2] == [None, 75]
 
@@ -267,8 +267,8 @@ def test_a_request_that_the_function_refuses_is_2_with_its_text() -> None:
         ended = pipeline.run("r-a", "r-b", "--json")
         assert ended.code == 2
         assert ended.err.splitlines()[-1] == (
-            "Error: the request names 2 instances: at most 1 go into one; raise BACKUP_MAX_INSTANCES in the function's "
-            "environment, or split the request. Nothing was started."
+            "Error: the request names 2 instances but must name at most 1; raise BACKUP_MAX_INSTANCES in the "
+            "function's environment, or split the request. Nothing was started."
         )
         assert json.loads(ended.out)["error"]["message"] in ended.err
 

@@ -71,16 +71,16 @@ def test_without_its_libraries_it_says_how_to_get_them() -> None:
             "'90s' is none that it takes: whole minutes, at most ten years",
         ),
         (["--tag", "shop", *TO_FUNCTION], {}, "'shop' is no KEY=VALUE"),
-        ([*TO_FUNCTION], {}, "Error: instance_ids is missing: the command names no instance; it takes IDs such as "),
+        ([*TO_FUNCTION], {}, "Error: instance_ids is missing: the command names no instance; use IDs such as "),
         (
             ["R-A", "--retention-days", "3", *TO_FUNCTION],
             {},
-            'Error: instance_ids takes r-…, REGION/r-… or acs:kvstore:REGION:ACCOUNT:instance/r-…, not "R-A"; reten',
+            'Error: instance_ids must be r-…, REGION/r-… or acs:kvstore:REGION:ACCOUNT:instance/r-…, not "R-A"; reten',
         ),
         (
             ["r-a", "--since", "yesterday", *TO_FUNCTION],
             {},
-            'Error: since takes an RFC 3339 time such as 2026-11-24T02:00:00Z, not "yesterday"',
+            'Error: since must be an RFC 3339 time such as 2026-11-24T02:00:00Z, not "yesterday"',
         ),
         (["r-a", "--since", "2999-01-01T00:00:00Z", *TO_FUNCTION], {}, "Error: since is 2999-01-01T00:00:00Z, but "),
         (

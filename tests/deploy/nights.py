@@ -111,7 +111,7 @@ EVENTFUL = Night(
             job_ids="10003",
             attempts=1,
             error_code="BackupJobFailed",
-            error_message="backups of this request failed before this one",
+            error_message="earlier backups of this request failed",
         ),
         NIGHTLY.state(
             "2026-11-24T02:10:00.300Z",
@@ -121,7 +121,7 @@ EVENTFUL = Night(
             attempts=1,
             error_code="Watching",
             error_kind="unknown",
-            error_message="watched until 2026-11-24T02:11:05Z, then another backup is started",
+            error_message="watched until 2026-11-24T02:11:05Z at least",
         ),
         NIGHTLY.state(
             "2026-11-24T02:11:05.000Z", "backup_started", BROKEN, follow=True, job_ids="10004", attempts=2, progress=1

@@ -42,17 +42,17 @@ MUTANTS = (
     Mutant(
         "no second look, and no watch, after a lost answer",
         "reconcile/act.py",
-        "            self.outcome_unknown(work)\n        return error.problem",
-        "            work.has_sent = False\n        return error.problem",
+        "            self.outcome_unknown(item)\n        return error.problem",
+        "            item.has_sent_create = False\n        return error.problem",
         "tests/test_rare_cases.py",
     ),
     Mutant(
         "finished sets are asked for before running tasks",
         "reconcile/observe.py",
-        "        answer = yield Call(step, lambda: store.backup_tasks(instance_id))\n"
+        "        answer = yield Call(step, lambda: client.backup_tasks(instance_id))\n"
         "        moment, tasks = answer.sent_at, answer.value\n",
-        "        early = yield Call(step, lambda: store.backup_sets(instance_id, since))\n"
-        "        answer = yield Call(step, lambda: store.backup_tasks(instance_id))\n"
+        "        early = yield Call(step, lambda: client.backup_sets(instance_id, since))\n"
+        "        answer = yield Call(step, lambda: client.backup_tasks(instance_id))\n"
         "        return early.sent_at, [*running_tasks(answer.value, early.value), *early.value]\n"
         "        moment, tasks = answer.sent_at, answer.value\n",
         "tests/test_states.py",
@@ -60,11 +60,16 @@ MUTANTS = (
     Mutant(
         "nothing that is known travels",
         "followups/payload.py",
-        "    return replace(work.known, recorded=work.recorded).encode()",
+        "    return replace(item.known, recorded=item.recorded).encode()",
         "    return []",
         "tests/test_follow.py",
     ),
-    Mutant("a watch of 2 s", "reconcile/watch.py", "WATCH = timedelta(seconds=63)", "WATCH = timedelta(seconds=2)"),
+    Mutant(
+        "a watch of 2 s",
+        "reconcile/watch.py",
+        "WATCH_LENGTH = timedelta(seconds=63)",
+        "WATCH_LENGTH = timedelta(seconds=2)",
+    ),
     Mutant(
         "looks of a watch 30 s apart",
         "reconcile/watch.py",
@@ -74,8 +79,8 @@ MUTANTS = (
     Mutant(
         "follow-ups start at their first look",
         "reconcile/watch.py",
-        "    sent = request.follow.sent_at if request.follow else request.since\n",
-        "    sent = began if request.follow else request.since\n",
+        "    sent = request.follow_up.sent_at if request.follow_up else request.since\n",
+        "    sent = began if request.follow_up else request.since\n",
     ),
     Mutant(
         "a known ID does not count as running",
@@ -87,15 +92,15 @@ MUTANTS = (
     Mutant(
         "the listed shards of an adopted backup are taken for all",
         "reconcile/backups.py",
-        "    if ended_at is None or not _is_partial(group, instance, attempt):\n        return True\n",
+        "    if ended_at is None or not _is_partial(backup_jobs, instance, attempt):\n        return True\n",
         "    return True\n",
         "tests/test_backups.py",
     ),
     Mutant(
         "a task ID depends on what was seen",
         "followups/payload.py",
-        "        timestamps.render(follow.due),\n        *([",
-        "        timestamps.render(follow.due),\n        [work.known.encode() for work in works],\n        *([",
+        "        timestamps.render(info.due),\n        *([",
+        "        timestamps.render(info.due),\n        [item.known.encode() for item in items],\n        *([",
         "tests/test_follow.py",
     ),
     Mutant("decide without rule 1", "reconcile/decide.py", "    if good:\n", "    if good and False:\n", DECIDE),
@@ -143,8 +148,8 @@ MUTANTS = (
     Mutant(
         "a shard that could not be sent is said to be",
         "followups/handover.py",
-        "            sent_as = SentAs.FAILED if problem else each.sent_as\n",
-        "            sent_as = SentAs.NEW\n",
+        "            status = SendStatus.FAILED if problem else each.status\n",
+        "            status = SendStatus.NEW\n",
         "tests/test_follow.py",
     ),
     Mutant(

@@ -1,4 +1,4 @@
-"""Calls that are made outside the fleet's loop: tried again after what passes, and side by side."""
+"""Repeat calls after temporary errors, and make several at once, outside of `redis_backup.reconcile.fleet`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from redis_backup.runtime import Clock
 from redis_backup.states import ErrorKind
 
 T = TypeVar("T")
-ATTEMPTS = 6  # of a call, but for throttled ones, which are tried for as long as there is time
+ATTEMPTS = 6  # of a call; a throttled call is tried for as long as there is time
 
 
-def call_patiently(call: Callable[[], T], clock: Clock, deadline: Deadline) -> T:
-    """Call, and call again after what passes. Raise the last ApiError where that was in vain."""
+def call_with_retries(call: Callable[[], T], clock: Clock, deadline: Deadline) -> T:
+    """Make a call, and repeat it after temporary errors. Raise the last ApiError if no attempt succeeds."""
     attempt = 0
     while True:
         try:
@@ -25,15 +25,17 @@ def call_patiently(call: Callable[[], T], clock: Clock, deadline: Deadline) -> T
         except ApiError as error:
             attempt += 1
             is_throttled = error.kind is ErrorKind.THROTTLED
-            passes = is_throttled or (error.kind in (ErrorKind.TRANSIENT, ErrorKind.UNKNOWN) and attempt < ATTEMPTS)
-            if not passes or not deadline.sleep(error.retry_after or jitter(clock, min(attempt - 1, 5))):
+            is_retryable = is_throttled or (
+                error.kind in (ErrorKind.TRANSIENT, ErrorKind.UNKNOWN) and attempt < ATTEMPTS
+            )
+            if not is_retryable or not deadline.sleep(error.retry_after or jitter(clock, min(attempt - 1, 5))):
                 raise
 
 
-def side_by_side(steps: Sequence[Callable[[], T]], workers: int, deadline: Deadline) -> list[T | None]:
-    """The results of all steps, in their order; None for one that did not end in time.
+def run_in_parallel(steps: Sequence[Callable[[], T]], workers: int, deadline: Deadline) -> list[T | None]:
+    """Run all steps on threads and return their results in order; None for a step that did not end in time.
 
-    On threads, since a call whose answer drips in byte by byte outlives every time-out that it was given.
+    A call can take longer than its own time-outs: an answer may come byte by byte.
     """
     executor = ThreadPoolExecutor(max(1, min(workers, len(steps))))
     futures = [executor.submit(step) for step in steps]
