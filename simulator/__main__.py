@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 
 import click
 
@@ -41,6 +42,8 @@ def main() -> None:
       python -m simulator run events/timer.json --faults 0.3 --seed 7
       python -m simulator serve --speed 60
     """
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        os.environ.pop(name, None)  # the SDKs send even calls of 127.0.0.1 through one
 
 
 if __name__ == "__main__":
