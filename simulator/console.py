@@ -90,11 +90,10 @@ class Listing:
         self._texts.add(message)
         self.line(_row(time, "invocation", f"raised {error['errorType']}{told}"))
 
-    def line(self, text: Text) -> bool:
-        """Print one line, cut where it is too long; True if all of it is there."""
+    def line(self, text: Text) -> None:
+        """Print one line, cut where it is too long."""
         text = Text(_one_line(text.plain), text.style, spans=text.spans)
         self._out.print(text, no_wrap=True, overflow="ellipsis", crop=True)
-        return text.cell_len <= self._out.width
 
     def conclude(self) -> None:
         """Print each hint that still holds once, with the instances that it is for."""
@@ -112,9 +111,10 @@ class Listing:
 
     def _record(self, record: Mapping[str, Any], time: str) -> None:
         word, message = _word(record), str(record.get("error_message") or "")
-        is_whole = self.line(_row(str(record.get("time", ""))[11:19] or time, word, *_told(record)))
-        hint = str(record.get("hint") or ("" if is_whole else message))
+        row = _row(str(record.get("time", ""))[11:19] or time, word, *_told(record))
+        hint = str(record.get("hint") or (message if row.cell_len > self._out.width else ""))
         about = _joined("/", record.get("region"), record.get("instance_id"))
+        self.line(row)
         if word == "warning":
             self._warnings |= {(about, hint): None} if hint else {}
         elif hint:
