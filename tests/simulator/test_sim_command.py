@@ -86,7 +86,9 @@ def test_run_follows_a_timer_to_its_end_and_keeps_the_logs(tmp_path):
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
     assert done.stdout.startswith("02:0")
-    assert max(map(len, done.stdout.splitlines())) <= 100
+    *lines, last = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert last == f"The logs: python -m simulator logs {logs}"  # in one piece, to be copied
     table = done.stdout.split("\n\n")[1]
     assert all(f"{each}" in table for each in (*GOOD["instance_ids"], "succeeded"))
 
