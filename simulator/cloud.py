@@ -134,18 +134,22 @@ class Cloud:
         return {"BACKUP_ENDPOINT": f"{self.endpoint}{region}", "BACKUP_FC_ENDPOINT": f"{self.endpoint}{region}"}
 
     def environ(self, credential: Credential | None = None) -> dict[str, str]:
-        """The environment of another program that calls the cloud, by default as its user."""
+        """Return the environment of another program that calls the cloud, by default as its user.
+
+        It has what Alibaba Cloud's tools and `redis-backup` read, then what a program reads that runs the function.
+        """
         credential = credential or self.credentials.user
         values = {
             "ALIBABA_CLOUD_ACCESS_KEY_ID": credential.access_key_id,
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": credential.access_key_secret,
+            **({"ALIBABA_CLOUD_SECURITY_TOKEN": credential.security_token} if credential.security_token else {}),
+            "ALIBABA_CLOUD_ACCOUNT_ID": self.function.account,
+            "ALIBABA_CLOUD_REGION_ID": self.function.region,
+            **self.endpoints(),
             "FC_REGION": self.function.region,
             "FC_ACCOUNT_ID": self.function.account,
             "FC_FUNCTION_NAME": self.function.name,
-            **self.endpoints(),
         }
-        if credential.security_token:
-            values["ALIBABA_CLOUD_SECURITY_TOKEN"] = credential.security_token
         if self.function.generation == 2:
             values["FC_SERVICE_NAME"] = self.function.service
         return values | self._settings

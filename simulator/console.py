@@ -1,10 +1,13 @@
-"""How people see logs and results: one line a record, a table at the end."""
+"""How people see logs and results: a line for each log, a table of where each instance ended up, and each hint once.
+
+No line is longer than the console is wide: a row ends in `…` instead. `logs --json` has the records as they are.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from simulator.fc.invocation import Invocation
     from simulator.logstore import Log
 
-PIPE_WIDTH = 160  # columns, where there is no terminal to tell
+WIDTH = 100  # columns, where there is no terminal to tell
 COLOURS = {
     "started": "cyan",
     "adopted": "cyan",
@@ -27,52 +30,121 @@ COLOURS = {
     "warning": "yellow",
     "succeeded": "green",
     "failed": "bold red",
+    "refused": "bold red",
+    "invocation": "magenta",
     "report": "bold",
+    "finished": "bold",
 }
-STATES = ("planned", "pending", "running", "succeeded", "failed")
-NOISE = ("FC Invoke Start", "FC Invoke End")
+STATES = ("failed", "pending", "running", "planned", "succeeded")  # what a person has to see first
+_PREFIXES = ("backup_", "request_", "event_")
+_NOISE = ("FC Invoke Start", "FC Invoke End")
+_MANY = 10  # instances that a hint names
 
 
 def console(*, picture: bool = False) -> Console:
-    """Standard output as it is now; colours only on a terminal, and not where NO_COLOR is set.
+    """Return standard output as it is now: plain text unless it is a terminal, and in CI or with NO_COLOR.
 
     `picture`: keep what is printed, in colours, for `export_svg`.
     """
     if picture:
-        return Console(record=True, highlight=False, width=168, force_terminal=True, color_system="truecolor")
-    plain = bool(os.environ.get("NO_COLOR"))  # rich alone would leave bold and dim
-    width = None if sys.stdout.isatty() else PIPE_WIDTH
-    system = None if plain else "auto"
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width, color_system=system)
+        return Console(
+            file=sys.stdout, record=True, highlight=False, width=WIDTH, force_terminal=True, color_system="truecolor"
+        )
+    is_plain = bool(os.environ.get("NO_COLOR") or os.environ.get("CI"))  # rich alone would leave bold and dim
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDTH
+    return Console(file=sys.stdout, highlight=False, width=width, color_system=None if is_plain else "auto")
 
 
-def line(log: Log, *, verbose: bool = False) -> Text | None:
-    """One log as a line to read; None for what only `verbose` shows."""
-    record = log.record
-    if record is None or "event" not in record:
-        if not verbose and (log.message.startswith(NOISE) or not _is_alarming(log.message)):
-            return None
-        return Text(f"{_clock_text(log.time)}  {log.message}", style="dim")
-    event = str(record["event"])
-    word = event.removeprefix("backup_").removeprefix("request_")
-    text = Text(f"{str(record.get('time', ''))[11:19] or _clock_text(log.time)}  ")
-    text.append(f"{word:<10}", style=COLOURS.get(word, ""))
-    text.append(_report_text(record) if event == "report" else _instance_text(record))
-    if hint := record.get("hint"):
-        text.append(f"\n{'':20}→ {hint}", style="dim")
-    return text
+class Listing:
+    """Prints logs as they come. The hints follow by `conclude`, or `at_once` where the list has no end.
+
+    `verbose` shows every log, and not only records and what is alarming.
+    """
+
+    def __init__(self, out: Console, *, verbose: bool = False, at_once: bool = False) -> None:
+        self._out, self._verbose, self._at_once = out, verbose, at_once
+        self._hints: dict[str, str] = {}  # by what each is for: an instance's latest
+        self._warnings: dict[tuple[str, str], None] = {}  # (what it is for, the hint): they stay
+        self._texts: set[str] = set()  # that have been shown
+
+    def log(self, log: Log) -> None:
+        """Print a line for the log, unless only `verbose` shows it."""
+        record = log.record
+        if record is not None and "event" in record:
+            self._record(record, _clock_text(log.time))
+        elif self._verbose:
+            self._out.print(Text(f"{_clock_text(log.time)} {log.message}", "dim", overflow="fold"))
+        elif not log.message.startswith(_NOISE) and _is_alarming(log.message):
+            self.line(Text(f"{_clock_text(log.time)} {log.message}", "dim"))
+
+    def invocation(self, invocation: Invocation) -> None:
+        """Print a line about an invocation that failed, and nothing for one that did not."""
+        if not (error := invocation.error):
+            return
+        time = _clock_text(invocation.started + invocation.duration)
+        message = str(error["errorMessage"]).partition("\n")[0].rstrip(":")
+        if message in self._texts:
+            told = f" again, delivery {invocation.attempt + 1}" if invocation.attempt else ""
+        else:
+            told = f": {message}" if message else ""
+        self._texts.add(message)
+        self.line(_row(time, "invocation", f"raised {error['errorType']}{told}"))
+
+    def line(self, text: Text) -> None:
+        """Print one line, cut where it is too long."""
+        text = Text(_one_line(text.plain), text.style, spans=text.spans)
+        self._out.print(text, no_wrap=True, overflow="ellipsis", crop=True)
+
+    def conclude(self) -> None:
+        """Print each hint that still holds once, with the instances that it is for."""
+        hints: dict[str, list[str]] = {}
+        for about, hint in [*self._warnings, *self._hints.items()]:
+            whom = hints.setdefault(hint, [])
+            whom += [about] if about and about not in whom else []
+        if hints:
+            self._out.print(Text("\nHints", "bold"))
+        for hint, whom in hints.items():
+            self._hint(hint)
+            more = f" and {len(whom) - _MANY} more" if len(whom) > _MANY else ""
+            if whom:
+                self._folded(f"for {', '.join(whom[:_MANY])}{more}", 2, "dim")
+
+    def _record(self, record: Mapping[str, Any], time: str) -> None:
+        word, message = _word(record), str(record.get("error_message") or "")
+        row = _row(str(record.get("time", ""))[11:19] or time, word, *_told(record))
+        hint = str(record.get("hint") or (message if row.cell_len > self._out.width else ""))
+        about = _joined("/", record.get("region"), record.get("instance_id"))
+        self.line(row)
+        if word == "warning":
+            self._warnings |= {(about, hint): None} if hint else {}
+        elif hint:
+            self._hints[about or str(record.get("trigger_id", ""))] = hint
+        elif about:
+            self._hints.pop(about, None)
+        if self._at_once and hint and hint not in self._texts:
+            self._hint(hint)
+        self._texts |= {message, hint}
+
+    def _hint(self, hint: str) -> None:
+        self._folded(f"→ {hint}", 0)
+
+    def _folded(self, text: str, indent: int, style: str = "") -> None:
+        """Print a text on as many lines as it takes, all but the first indented by two more."""
+        lines = Text(_one_line(text)).wrap(self._out, self._out.width - indent - 2, overflow="fold")
+        for number, line in enumerate(lines):
+            self._out.print(Text(" " * (indent + 2 * bool(number)) + line.plain.rstrip(), style))
 
 
 @dataclass
 class Standing:
-    """What is last known of an instance."""
+    """What is last known of an instance. `error`: code and message, where there is one."""
 
     instance: str
     region: str
     state: str
     job_ids: str = ""
-    attempts: str = ""
-    note: str = ""
+    attempts: int = 0
+    error: str = ""
 
     @property
     def is_good(self) -> bool:
@@ -80,65 +152,88 @@ class Standing:
 
 
 def standings(records: Iterable[dict[str, Any]]) -> list[Standing]:
-    """Given all records in order, where each instance ended up."""
+    """Given all records in order, return where each instance ended up, what needs action first."""
     found: dict[tuple[str, str], Standing] = {}
     for record in records:
-        event, instance = str(record.get("event", "")), record.get("instance_id")
-        if not event.startswith("backup_") or not instance:
+        instance = record.get("instance_id")
+        if not str(record.get("event", "")).startswith("backup_") or not instance:
             continue
         key = (str(record.get("region", "")), str(instance))
         standing = found.setdefault(key, Standing(key[1], key[0], ""))
-        word = event.removeprefix("backup_").removeprefix("request_")
+        word = _word(record)
         standing.state = "running" if word in ("started", "adopted") else word
         standing.job_ids = str(record.get("job_ids", standing.job_ids))
-        standing.attempts = str(record.get("attempts", standing.attempts))
-        standing.note = str(record.get("hint") or record.get("error_message") or "")
-        if code := record.get("error_code"):
-            standing.note = f"{code}: {standing.note}" if standing.note else str(code)
-    return list(found.values())
+        standing.attempts = int(record.get("attempts", standing.attempts))
+        standing.error = _error_text(record)
+    return sorted(found.values(), key=lambda standing: STATES.index(standing.state))
 
 
-def table(rows: Iterable[Standing]) -> Table:
-    """The report of a run."""
-    result = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("instance", "region", "state", "job IDs", "attempts", "note"):
-        result.add_column(name, overflow="fold", no_wrap=name in ("instance", "state"))
+def show_standings(out: Console, rows: list[Standing]) -> None:
+    """Print one line for each instance, and one of totals."""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("instance", "region", "state"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("job IDs, error")  # gives way where the line is too long
     for row in rows:
-        state = Text(row.state, style=COLOURS.get(row.state, ""))
-        result.add_row(row.instance, row.region, state, row.job_ids, row.attempts, Text(row.note, style="dim"))
-    return result
+        attempts = f"{row.attempts} attempts" if row.attempts > 1 else ""
+        rest = Text(_joined("  ", row.job_ids, attempts, row.error), no_wrap=True, overflow="ellipsis")
+        table.add_row(Text(row.instance), Text(row.region), Text(row.state, COLOURS.get(row.state, "")), rest)
+    counts = {state: sum(row.state == state for row in rows) for state in STATES}
+    out.print(table)
+    out.print(Text(f"{_instances(len(rows))}: {_counts_text(counts)}", "bold"))
 
 
-def failure(invocation: Invocation) -> Text | None:
-    """A line about an invocation that failed; None for one that did not."""
-    if not invocation.error:
-        return None
-    error = invocation.error
-    first = str(error["errorMessage"]).splitlines()[0].rstrip(":") if error["errorMessage"] else ""
-    text = Text(f"{_clock_text(invocation.started + invocation.duration)}  ")
-    text.append(f"{'invocation':<12}", style="magenta")
-    return text.append(f"{error['errorType']}: {first}" + (" (retry)" if invocation.attempt else ""))
+def _row(time: str, word: str, subject: str, detail: str = "") -> Text:
+    """A line: when, what, of which instance or trigger, and more of it."""
+    return Text(f"{time}  ").append(f"{word:<11}", COLOURS.get(word, "")).append(f"{subject:<19}  {detail}".rstrip())
 
 
-def _report_text(record: dict[str, Any]) -> str:
-    counts = [f"{record[state]} {state}" for state in STATES if record.get(state)]
-    parts = [str(record.get("trigger", "")), ", ".join(counts), str(record.get("error_message", ""))]
-    return "  ".join(part for part in parts if part)
+def _word(record: Mapping[str, Any]) -> str:
+    """A record's event without what all of its kind have: `backup_started` → `started`."""
+    word = str(record["event"])
+    for prefix in _PREFIXES:
+        word = word.removeprefix(prefix)
+    return word
 
 
-def _instance_text(record: dict[str, Any]) -> str:
-    parts = [str(record.get("instance_id", ""))]
-    if record.get("event") == "request_finished":
-        parts = [f"{record.get(name, 0)} {name}" for name in ("instances", "succeeded", "failed")]
-    if job_ids := record.get("job_ids"):
-        parts.append(f"job {job_ids}" if "," not in str(job_ids) else f"jobs {job_ids}")
-    for name, unit in (("progress", "%"), ("duration_seconds", " s"), ("backup_size", " bytes")):
-        if name in record:
-            parts.append(f"{record[name]}{unit}")
-    if error := record.get("error_code") or record.get("error_message"):
-        message = record.get("error_message")
-        parts.append(f"{error}: {message}" if message not in (None, error) else str(error))
-    return "  ".join(part for part in parts if part)
+def _told(record: Mapping[str, Any]) -> tuple[str, str]:
+    """What a record is about, and what it says of that."""
+    trigger, error = str(record.get("trigger", "")), _error_text(record)
+    if record["event"] == "report":
+        return trigger, _joined("  ", _counts_text(record), error)
+    if record["event"] == "request_finished":
+        counts = f"{_instances(record.get('instances', 0))}: {_counts_text(record)}"
+        return trigger, _joined("  ", f"{counts} in {record.get('duration_seconds', 0)} s", error)
+    job_ids = str(record.get("job_ids", ""))
+    values = (
+        f"job{'s' * (',' in job_ids)} {job_ids}" if job_ids else "",
+        f"{record['progress']} %" if "progress" in record else "",
+        f"{record['duration_seconds']} s" if "duration_seconds" in record else "",
+        f"{record['backup_size'] / 2**20:.1f} MiB" if "backup_size" in record else "",
+    )
+    return str(record.get("instance_id") or trigger), _joined("  ", *values, error)
+
+
+def _error_text(record: Mapping[str, Any]) -> str:
+    code, message = record.get("error_code"), record.get("error_message")
+    return _joined(": ", code, message if message != code else "")
+
+
+def _counts_text(counts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{counts[state]} {state}" for state in STATES if counts.get(state))
+
+
+def _instances(count: int) -> str:
+    return f"{count} instance{'s' * (count != 1)}"
+
+
+def _joined(separator: str, *parts: object) -> str:
+    return separator.join(str(part) for part in parts if part)
+
+
+def _one_line(text: str) -> str:
+    """The same text and length, with nothing in it that ends a line or steers a terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _is_alarming(message: str) -> bool:

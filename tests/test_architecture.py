@@ -118,6 +118,7 @@ PACKAGES = {
 FORWARDS = {  # commands that are another package's, by a name that people know
     ("redis_backup.__main__", "redis_backup_cli.__main__"),
     ("simulator.__main__", "chaos.__main__"),
+    ("simulator.commands.demo", "redis_backup_cli.__main__"),
 }
 # The command knows how requests are written and reports are read, and how Function Compute is called; not how the
 # function works.

@@ -17,7 +17,7 @@ from simulator import logstore
 @click.option("--json", "as_json", is_flag=True, help="The logs as they are in the file.")
 @click.option("--verbose", "-v", is_flag=True, help="Also what is no record.")
 def logs(file: Path, instance: str | None, job: str | None, event: str | None, as_json: bool, verbose: bool) -> None:
-    """List what `run` or `serve` kept with --logstore, one line a record.
+    """List what `run` or `serve` kept with --logstore: one line for each record, then each hint once.
 
     \b
     Examples:
@@ -30,9 +30,10 @@ def logs(file: Path, instance: str | None, job: str | None, event: str | None, a
         found = logstore.matching(logstore.read(file), instance=instance, job=job, event=event)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
-    out = console.console()
+    listing = console.Listing(console.console(), verbose=verbose)
     for log in found:
         if as_json:
             click.echo(log.to_json())
-        elif (text := console.line(log, verbose=verbose)) is not None:
-            out.print(text)
+        else:
+            listing.log(log)
+    listing.conclude()

@@ -31,6 +31,8 @@ def run(event: BinaryIO, at: str | None, follow: bool, verbose: bool, **options:
       python -m simulator run events/eventbridge-predeploy.json --faults 0.3 --seed 7 --logstore logs.jsonl
       echo '{"instance_ids": "r-bp1zxszhcgatnx01"}' | python -m simulator run -
     """
+    from rich.text import Text
+
     from simulator import console
     from simulator.fc.invocation import load_project
 
@@ -41,23 +43,21 @@ def run(event: BinaryIO, at: str | None, follow: bool, verbose: bool, **options:
     load_project()  # before the clock starts, or a fast one makes much of the time that it takes
     cloud = cloud_from(start=events.epoch(at) if at else events.time_of(payload), **options)
 
-    def show(text: Any) -> None:
-        if text is not None:
-            out.print(text)
-
-    cloud.logs.listeners.append(lambda log: show(console.line(log, verbose=verbose)))
-    cloud.platform.listeners.append(lambda invocation: show(console.failure(invocation)))
+    listing = console.Listing(out, verbose=verbose)
+    cloud.logs.listeners.append(listing.log)
+    cloud.platform.listeners.append(listing.invocation)
     with cloud:
         _send(cloud, payload, follow)
     rows = console.standings(cloud.logs.records)
     for letter in cloud.platform.queue.dead_letters:
-        out.print(f"          given up after {letter.attempt + 1} deliveries: {letter.request_id}", style="magenta")
+        listing.line(Text(f"Given up after {letter.attempt + 1} deliveries: {letter.request_id}", "magenta"))
     if rows:
         out.print()
-        out.print(console.table(rows))
+        console.show_standings(out, rows)
+    listing.conclude()
     failed = bool(cloud.platform.queue.dead_letters) or not rows
     if options["logstore"]:
-        out.print(f"\nlogs: {options['logstore']} (read them with `python -m simulator logs {options['logstore']}`)")
+        out.print(f"\nThe logs: python -m simulator logs {options['logstore']}", markup=False, soft_wrap=True)
     raise SystemExit(1 if failed or not all(row.is_good for row in rows) else 0)
 
 

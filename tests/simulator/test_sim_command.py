@@ -2,14 +2,20 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from simulator import Cloud, Fleet
 from simulator.commands import events
+from simulator.commands.serve import _command
 
 PROJECT = Path(__file__).resolve().parents[2]
 GOOD = {"instance_ids": ["r-bp1zxszhcgatnx01", "r-bp1cluster2shards"]}
@@ -48,10 +54,15 @@ def test_an_event_file_tells_its_trigger_and_its_time(event, queued, time):
     assert (events.is_queued(event), events.time_of(event)) == (queued, time)
 
 
-def simulator(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess:
+# What would spoil calls to this machine, if it were heeded.
+SPOILERS = {"ALIBABA_CLOUD_SECURITY_TOKEN": "left-over", "HTTP_PROXY": "http://127.0.0.1:9"}
+
+
+def simulator(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "simulator", *arguments],
         input=stdin,
+        env={**os.environ, **SPOILERS, **environment},
         capture_output=True,
         text=True,
         cwd=PROJECT,
@@ -75,6 +86,9 @@ def test_run_follows_a_timer_to_its_end_and_keeps_the_logs(tmp_path):
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
     assert done.stdout.startswith("02:0")
+    *lines, last = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert last == f"The logs: python -m simulator logs {logs}"  # in one piece, to be copied
     table = done.stdout.split("\n\n")[1]
     assert all(f"{each}" in table for each in (*GOOD["instance_ids"], "succeeded"))
 
@@ -86,15 +100,18 @@ def test_run_follows_a_timer_to_its_end_and_keeps_the_logs(tmp_path):
 
 
 def test_run_fails_when_an_instance_has_no_backup():
-    done = simulator("run", "-", "--speed", "600", "--timeout", "3600", stdin='{"instance_ids": "r-bp1notyours00001"}')
-    assert done.returncode == 1
+    options = ("--speed", "600", "--timeout", "3600")
+    event = '{"instance_ids": "r-bp1notyours00001"}'
+    done = simulator("run", "-", *options, stdin=event, PYTHONIOENCODING="latin-1")  # `→` is not in it
+    assert (done.returncode, done.stderr) == (1, "")
     assert "kvstore:" in done.stdout
 
 
 def test_run_fails_when_the_request_is_refused():
     done = simulator("run", "-", "--no-follow", stdin='{"instances": 3}')
     assert done.returncode == 1
-    assert "InvalidRequest" in done.stdout
+    assert done.stdout.count("InvalidRequest: instances ") == 1
+    assert "An event that works:" in done.stdout.partition("Hints\n")[2]
 
 
 @pytest.mark.parametrize(
@@ -112,31 +129,102 @@ def test_run_says_what_is_wrong_with_an_option(arguments, message):
     assert "Traceback" not in done.stderr
 
 
-def test_serve_prints_what_another_client_needs():
+@contextmanager
+def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen, str, str]]:
+    """`serve` as a process, the settings that it prints, and the command that it prints last."""
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "simulator", "serve", "--port", "0", "--calls", "--generation", "2"],
+        [sys.executable, "-u", "-m", "simulator", "serve", "--port", "0", *arguments],
+        env={**os.environ, **SPOILERS},
         stdout=subprocess.PIPE,
         text=True,
         cwd=PROJECT,
     )
     try:
-        settings = {}
-        while (line := process.stdout.readline()).startswith("export "):
-            name, _, value = line.removeprefix("export ").strip().partition("=")
-            settings[name] = value
-        assert settings["FC_SERVICE_NAME"] == "backup-service"
-        done = subprocess.run(
-            [sys.executable, "-c", CLIENT],
-            env={**os.environ, **settings},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.stdout == "10000,10001\n", done.stderr
-        assert process.stdout.readline().startswith("# Its clock runs ahead")
-        assert process.stdout.readline() == "    API CreateBackup r-bp1cluster2shards 200\n"
+        settings = "".join(iter(process.stdout.readline, "# Back up an instance:\n"))
+        yield process, settings, process.stdout.readline().strip()
     finally:
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=20)
-    assert (rest, process.returncode) == ("stopped\n", 0)
+    assert (rest.splitlines()[-1], process.returncode) == ("stopped", 0)
+
+
+def in_another_terminal(settings: str, command: str) -> subprocess.CompletedProcess:
+    """Paste both into a shell whose own environment would spoil the settings."""
+    return subprocess.run(
+        ["sh", "-c", 'eval "$1"; eval "exec $2"', "sh", settings, command],  # noqa: S607
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **SPOILERS},
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["--speed", "300"], "r-bp1zxszhcgatnx01 --function redis-backup --wait 30m"),
+        (
+            ["--speed", "300", "--generation", "2"],
+            "r-bp1zxszhcgatnx01 --function redis-backup --service backup-service --wait 30m",
+        ),
+    ],
+)
+def test_what_serve_prints_is_all_that_the_command_needs(arguments, command):
+    with serving(*arguments) as (_, settings, line):
+        assert line.partition("redis-backup ")[2] == command
+        of_command, _, _ = settings.partition("# For a program")  # what comes after is for others
+        done = in_another_terminal(of_command, line)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.splitlines()[-1].startswith("1 succeeded after")
+
+
+def test_serve_prints_what_another_client_needs():
+    with serving("--calls", "--generation", "2") as (process, settings, _):
+        done = in_another_terminal(settings, shlex.join([sys.executable, "-c", CLIENT]))
+        assert done.stdout == "10000,10001\n", done.stderr
+        assert "export FC_SERVICE_NAME=backup-service\n" in settings
+        assert process.stdout.readline() == "    API CreateBackup r-bp1cluster2shards 200\n"
+
+
+@pytest.mark.parametrize(
+    ("instances", "command"),
+    [
+        (
+            "- {id: r-a, denied: true}\n- {id: r-b, region: cn-beijing}",
+            "cn-beijing/r-b --function redis-backup --wait 30m",
+        ),
+        ("- {id: r-a, denied: true}", ""),
+    ],
+)
+def test_the_command_that_serve_prints_names_an_instance_of_the_fleet(tmp_path, instances, command):
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text(f"instances:\n{instances}\n")
+    with Cloud(Fleet.load(fleet)) as cloud:
+        assert [line.partition("redis-backup ")[2] for line in _command(cloud)] == ([command] if command else [])
+
+
+def test_the_picture_is_what_the_demo_shows(tmp_path):
+    file = tmp_path / "demo.svg"
+    done = simulator("demo", "--svg", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    picture = (PROJECT / "docs" / "demo.svg").read_text()
+    assert file.read_text() == picture, "draw it anew: python -m simulator demo --svg docs/demo.svg"
+    lines = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in done.stdout.splitlines()]
+    assert max(map(len, lines)) <= 100
+    events = re.compile(
+        r"(?:[\dZ] +|cn-hangzhou/\S+ )(started|running|succeeded|failed) |(request_finished)|(status \d)"
+    )
+    assert [next(filter(None, found)) for found in events.findall("\n".join(lines))] == [
+        *["started"] * 3,
+        *["succeeded"] * 3,
+        "request_finished",
+        "failed",
+        "request_finished",
+        "running",
+        "succeeded",
+        "succeeded",  # the total
+        "status 0",
+        "request_finished",
+    ]

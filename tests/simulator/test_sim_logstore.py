@@ -1,10 +1,10 @@
-"""The log store: fields, file, search, and how people see it."""
+"""The log store: fields, file, and search."""
 
 import json
 
 import pytest
 
-from simulator import Cloud, Fleet, console, logstore
+from simulator import Cloud, Fleet, logstore
 
 LINES = (
     '{"event":"backup_started","instance_id":"r-1","job_ids":"10000,10001","time":"2026-11-24T02:00:00.000Z"}',
@@ -63,20 +63,3 @@ def test_a_file_that_is_no_log_store_is_refused_by_line(tmp_path):
     file.write_text('{"__time__": 1}\n')
     with pytest.raises(ValueError, match=r"other\.jsonl:1"):
         logstore.read(file)
-
-
-def test_people_see_a_line_for_each_record_and_a_hint_below(cloud):
-    shown = [text.plain for log in cloud.logs if (text := console.line(log))]
-    assert shown == [
-        "02:00:00  started   r-1  jobs 10000,10001",
-        "02:00:00  failed    r-2  NoPermission\n                    → grant it",
-        "02:00:00  succeeded r-1  jobs 10000,10001  60 s",
-        "02:00:00  report    timer  1 succeeded, 1 failed",
-        "02:00:00  2026-11-24T02:00:00.000Z 1-a [ERROR] something else",
-    ]
-
-
-def test_the_table_tells_where_each_instance_ended_up(cloud):
-    rows = {row.instance: row for row in console.standings(cloud.logs.records)}
-    assert (rows["r-1"].state, rows["r-1"].job_ids, rows["r-1"].is_good) == ("succeeded", "10000,10001", True)
-    assert (rows["r-2"].state, rows["r-2"].note, rows["r-2"].is_good) == ("failed", "NoPermission: grant it", False)
