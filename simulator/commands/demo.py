@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from simulator.logstore import Log
 
-SPEED = 30.0
+SPEED = 40.0
 TIMER = {
     "triggerTime": "2026-11-24T02:00:00Z",
     "triggerName": "nightly",
@@ -57,7 +57,7 @@ class PacedClock(SimulatedClock):
 def demo(svg: str | None) -> None:
     """Show a timer's event that is backed up, one that fails, and a pipeline that waits for its backup.
 
-    Time runs 30 times as fast. The same by hand: `run events/timer.json`, and `serve` with `redis-backup` beside it.
+    Time runs 40 times as fast. The same by hand: `run events/timer.json`, and `serve` with `redis-backup` beside it.
 
     \b
     Draw the README's picture:
