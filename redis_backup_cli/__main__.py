@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, TextIO, cast
 
@@ -17,25 +17,28 @@ if TYPE_CHECKING:
     from redis_backup.runtime import Clock
 
 
-def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> int:
+class _ArgumentError(Exception):
+    """An argument cannot be decoded."""
+
+
+def main(arguments: Iterable[str] | None = None, clock: Clock | None = None) -> int:
     """Run the command and return its exit code, or raise SystemExit with it. `arguments`: the process's by default."""
     name = "redis-backup" if sys.argv[0].endswith("redis-backup") else "python -m redis_backup"
     out, err = SafeStream(sys.stdout), SafeStream(sys.stderr)
     with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, err)), raise_stopped():
         try:
             given = _decode(sys.argv[1:] if arguments is None else arguments)
-        except UnicodeError as error:
+            return int(command.main(given, prog_name=name, obj=CliContext(name, given, out, err, clock)) or 0)
+        except _ArgumentError as error:
             err.write(f"Error: {error}\n")
             return 2
-        try:
-            return int(command.main(given, prog_name=name, obj=CliContext(name, given, out, err, clock)) or 0)
         except Stopped as stopped:
             err.write("Stopped. No request was sent.\n")
             return stopped.exit_code
 
 
-def _decode(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments as they were typed. Raise UnicodeError that names the one that cannot be decoded."""
+def _decode(arguments: Iterable[str]) -> list[str]:
+    """Return the arguments as they were typed. Raise _ArgumentError that names the one that cannot be decoded."""
     decoded: list[str] = []
     for number, argument in enumerate(arguments, 1):
         try:
@@ -43,7 +46,7 @@ def _decode(arguments: Sequence[str]) -> list[str]:
         except UnicodeError:
             names = (argument.partition("=")[0], *decoded[-1:])
             name = next((each for each in names if each.startswith("--") and each.isascii()), f"argument {number}")
-            raise UnicodeError(
+            raise _ArgumentError(
                 f"{name} is not text in the locale's encoding or in UTF-8\n"
                 "  no request was sent; type it in UTF-8, or set LC_ALL to the encoding that it has"
             ) from None

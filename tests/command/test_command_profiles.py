@@ -55,8 +55,8 @@ def home(tmp_path: Path, cli: bytes | None = None, ini: bytes | None = None) -> 
             config({"name": "ci", "mode": "CloudSSO", "access_token": SECRET}),
             "",
             (
-                "the profile ci in {}, mode CloudSSO, did not work: its sign-in has expired; run `aliyun configure` with "
-                "--mode CloudSSO"
+                "the profile ci in {}, mode CloudSSO, did not work: its sign-in has expired; run `aliyun configure` "
+                "with --mode CloudSSO"
             ),
         ),
         (
