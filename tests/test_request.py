@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from redis_backup.context import time_in
 from redis_backup.errors import EXAMPLE, InvalidRequest
 from redis_backup.followups.payload import read_follow
-from redis_backup.request.events import TriggerKind, read_events
+from redis_backup.request.events import JsonObject, TriggerKind, read_events
 from redis_backup.request.instances import InstanceRef
 from redis_backup.request.reader import Defaults, read_request
 from redis_backup.request.request import Finished, Follow, Request, Shared, merge
