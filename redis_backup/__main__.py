@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 INSTALL = 'This command needs libraries that are not installed: pip install "redis-backup"'
 
@@ -13,7 +14,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from redis_backup_cli.__main__ import main as run
     except ModuleNotFoundError:
-        sys.stderr.write(f"{INSTALL}\n")
+        with suppress(AttributeError, OSError):  # standard error is closed: None, or a full disk
+            sys.stderr.write(f"{INSTALL}\n")
         return 2
     return run(arguments)
 

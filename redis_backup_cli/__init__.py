@@ -1,5 +1,5 @@
 """The pipeline's side of the project: asks the function for backups and waits for them. Not shipped with the function.
 
-arguments (cli) ─► request and batches (asking) ─► the function (calling) ─► merged report (merging)
-                        └─────────── again, until all is final (rounds) ◄───────────┘
+arguments (cli) ─► request in batches (batches) ─► the function (client) ─► merged report (report)
+                        └────────── again, until all states are final (polling) ◄───────────┘
 """

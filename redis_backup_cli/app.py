@@ -6,9 +6,10 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from redis_backup import timestamps
 from redis_backup.alibaba.function_compute import FunctionName
@@ -18,103 +19,137 @@ from redis_backup.request.request import Request
 from redis_backup.runtime import SystemClock
 from redis_backup.states import State
 
-from . import batches
-from .client import CredentialChain, FunctionClient
+from . import batches, signals
+from .client import FunctionClient
 from .clocks import Timekeeper, WrongClockError
-from .durations import spoken
-from .errors import CommandError, RefusedError, Unanswered
-from .polling import Polling
+from .credentials import CredentialChain
+from .durations import format_duration
+from .errors import CommandError, NoAnswerError, RefusedError
+from .polling import Display, Polling
 from .progress import LineProgress
 from .report import MergedReport
+from .values import describe_flaw
 
 if TYPE_CHECKING:
     from .context import CliContext
+    from .streams import SafeStream
     from .table import LiveTable
 
-INTERRUPTED = 130
 TIME_RAN_OUT = 3
+REPORT_NOT_WRITTEN = 4
 _ENDPOINT = "BACKUP_FC_ENDPOINT"
-_PATIENCE = 3600.0  # seconds for the first answer, without --wait
+_TIMEOUT_WITHOUT_WAIT = 3600.0  # seconds
 
 
 class App:
-    """`options` are those of `cli.command`, by name."""
+    """Runs the command once. `options` are those of `cli.command`, by name."""
 
     def __init__(self, options: Mapping[str, Any], context: CliContext) -> None:
         self._options, self._context = options, context
         self._clock = context.clock or SystemClock()
         self._began, self._began_at = self._clock.monotonic(), self._clock.time()
         self._timekeeper = Timekeeper(self._clock, is_settled=bool(options["since"]))
-        self._out: TextIO = sys.stderr if options["as_json"] else sys.stdout
+        self._out = context.err if options["as_json"] else context.out  # for progress
 
     def run(self) -> int:
-        """Do all of it; the exit code."""
+        """Ask for the backups, wait for them if that is wanted, and return the exit code."""
         try:
-            request, name, endpoint = self._request(), self._name(), self._endpoint()
-            caller = FunctionClient(name, endpoint, self._credentials(), self._timekeeper)
+            request, name, endpoint = self._request(), self._function_name(), self._endpoint()
+            client = FunctionClient(name, endpoint, self._credentials(), self._timekeeper)
         except CommandError as error:
-            return self._tell(error)
+            return self._fail(error)
         wait: int | None = self._options["wait"]
-        deadline = Deadline(self._clock, self._began + (_PATIENCE if wait is None else wait))
+        deadline = Deadline(self._clock, self._began + (_TIMEOUT_WITHOUT_WAIT if wait is None else wait))
         self._report = MergedReport(request)
+        failure: CommandError | None = None
         try:
-            self._ask(caller, deadline)
-            failure = self._incomplete()
-        except CommandError as error:
-            failure = error
-        except KeyboardInterrupt:
-            self._say(sys.stderr, "Stopped. The backups that have begun go on. To join them again:", self._again())
-            return INTERRUPTED
-        if self._options["as_json"]:
-            told = {"message": str(failure), "hint": failure.hint} if failure else None
-            sys.stdout.write(json.dumps(self._report.as_json(told), indent=2, ensure_ascii=False) + "\n")
-        return self._tell(failure) if failure else self._conclude(wait)
+            try:
+                self._poll(client, deadline)
+                failure = self._request_error()
+            except CommandError as error:
+                failure = error
+            signals.ignore()  # what is left takes a moment, and must not be written twice
+        except signals.Stopped as stopped:
+            return self._stop(stopped)
+        is_written = self._write_json(failure)
+        code = self._fail(failure) if failure else self._conclude(wait)
+        return code or (0 if is_written else REPORT_NOT_WRITTEN)
 
-    def _ask(self, caller: FunctionClient, deadline: Deadline) -> None:
-        """Ask until all is known; anew, with another `since`, where this machine's clock turns out to be wrong."""
+    def _poll(self, client: FunctionClient, deadline: Deadline) -> None:
+        """Send the request until all is known; again with another `since` where this machine's clock is wrong."""
         try:
-            with self._display() as display:
-                rounds = Polling(self._report.request, caller.send, self._report, display, self._clock)
-                rounds.run(deadline, wait=self._options["wait"] is not None)
+            with self._shown() as display:
+                polling = Polling(self._report.request, client.send, self._report, display, self._clock)
+                polling.run(deadline, wait=self._options["wait"] is not None)
         except WrongClockError as error:
             self._timekeeper.is_settled = True
-            self._report = MergedReport(self._corrected(self._report.request, error))
-            self._ask(caller, deadline)
+            self._report = MergedReport(self._correct_since(self._report.request, error))
+            self._poll(client, deadline)
 
-    def _corrected(self, request: Request, error: WrongClockError) -> Request:
-        """The request with the moment at which this command began by Function Compute's clock."""
+    def _correct_since(self, request: Request, error: WrongClockError) -> Request:
+        """Return the request with the time at which this command began by Function Compute's clock."""
         since = timestamps.from_epoch(int(self._began_at + error.ahead))
-        wrong = f"{spoken(abs(error.ahead))} {'behind' if error.ahead > 0 else 'ahead of'} Function Compute's"
-        used = f"Function Compute's is used: backups since {timestamps.render(since)} count."
-        self._say(sys.stderr, f"This machine's clock is about {wrong}. {used}")
+        how = "behind" if error.ahead > 0 else "ahead of"
+        _print(
+            self._context.err,
+            f"This machine's clock is about {format_duration(abs(error.ahead))} {how} Function Compute's. "
+            f"Function Compute's is used: backups since {timestamps.render(since)} count.",
+        )
         return replace(request, since=since)
 
-    def _incomplete(self) -> CommandError | None:
-        """What went wrong with the request as a whole, though each instance that is known has its state."""
+    def _request_error(self) -> CommandError | None:
+        """Return the error of the request as a whole, which a report may have beside its instances."""
         problem = self._report.problem
         return CommandError(f"{problem.message} ({problem.code})", problem.hint or "") if problem else None
 
+    def _write_json(self, failure: CommandError | None) -> bool:
+        """Write the report to standard output, if `--json` asks for it. Return False where it could not be written.
+
+        JSON is UTF-8 for all that reads it, whatever a locale says. So where standard output is not, everything but
+        ASCII is written as escapes, which are the same bytes in every encoding.
+        """
+        if not self._options["as_json"]:
+            return True
+        out = self._context.out
+        if failure is None and not self._report.has_answer:
+            failure = CommandError("the function never answered", self._join_command().strip())
+        error = {"message": str(failure), "hint": failure.hint} if failure else None
+        text = json.dumps(self._report.to_dict(error), indent=2, ensure_ascii=not out.is_utf8)
+        _print(out, text)
+        if out.has_failed:
+            _print(self._context.err, "Error: the report could not be written to standard output.")
+        return not out.has_failed
+
     def _conclude(self, wait: int | None) -> int:
-        report = self._report
-        self._say(self._out, f"{self._counts()} after {self._elapsed()}.")
+        """Say what became of the backups and what to do, and return the exit code."""
+        report, err = self._report, self._context.err
+        _print(self._out, f"{self._counts()} after {self._elapsed()}.")
         if State.FAILED.value in report.counts:
             return 1
         if report.is_done:
             return 0
         if wait is None and report.has_pending:
-            self._say(sys.stderr, "Some backups have not begun. To wait for them:", f"{self._again()} --wait 30m")
+            _print(err, "Some backups have not started. To wait for them:", f"{self._join_command()} --wait 30m")
             return TIME_RAN_OUT
         if wait is None:
-            self._say(self._out, "What is not over goes on by itself. To wait for it:", f"{self._again()} --wait 30m")
+            _print(self._out, "The backups go on. To wait for them:", f"{self._join_command()} --wait 30m")
             return 0
-        if not report.counts:
-            what = "Time ran out and the function never answered: whether a backup has begun is not known. To find out:"
-        else:
-            what = "Time ran out; what has begun goes on. To join it again:"
-        self._say(sys.stderr, what, self._again())
+        _print(err, f"Time ran out. {self._what_goes_on()}", self._join_command())
         return TIME_RAN_OUT
 
+    def _stop(self, stopped: signals.Stopped) -> int:
+        """Write what is known after a signal, and return the exit code."""
+        self._write_json(CommandError(f"stopped by {stopped}", self._join_command().strip()))
+        _print(self._context.err, f"Stopped. {self._what_goes_on()}", self._join_command())
+        return stopped.exit_code
+
+    def _what_goes_on(self) -> str:
+        if not self._report.has_answer:
+            return "The function never answered: it is not known whether a backup has started. To find out:"
+        return "The backups that have started go on. To join them again:"
+
     def _request(self) -> Request:
+        """Return the request that the options make. Raise RefusedError."""
         options, now = self._options, timestamps.from_epoch(self._began_at)
         fields = {
             "instance_ids": list(options["instances"]) or None,
@@ -126,41 +161,57 @@ class App:
             "reason": options["reason"],
             "dry_run": options["dry_run"],
         }
-        return batches.read(fields, options["region"], now)
+        return batches.read_fields(fields, options["region"], now)
 
-    def _name(self) -> FunctionName:
+    def _function_name(self) -> FunctionName:
         options = self._options
         return FunctionName(options["region"], options["account"] or "*", options["function"], options["service"])
 
     def _endpoint(self) -> str:
-        """Where Function Compute is. Raise RefusedError where that cannot be told."""
+        """Return Function Compute's endpoint. Raise RefusedError where it is not known."""
+        value = os.environ.get(_ENDPOINT, "")
+        if flaw := describe_flaw(value):
+            raise RefusedError(f"{_ENDPOINT} {flaw}", "no request was sent; set it again without that character")
         try:
-            endpoint = parse_endpoint(os.environ.get(_ENDPOINT, "").strip() or FC_ENDPOINT)
+            endpoint = parse_endpoint(value or FC_ENDPOINT)
         except ValueError:
             raise RefusedError(
                 f"{_ENDPOINT} is neither a host nor a URL",
                 "{account} and {region} are filled in; unset it for the default",
             ) from None
         if "{account}" in endpoint and not self._options["account"]:
-            raise RefusedError("which account does the function belong to?", "--account, or ALIBABA_CLOUD_ACCOUNT_ID")
+            raise RefusedError("the account of the function is not known", "set --account or ALIBABA_CLOUD_ACCOUNT_ID")
         return endpoint
 
     @staticmethod
     def _credentials() -> CredentialChain:
-        """A chain that has found some: what fails, should fail before anything is shown."""
+        """Return a chain that has found credentials. Raise CommandError, before anything is shown, where it has not."""
         chain = CredentialChain()
         try:
             chain()
-        except Unanswered as error:
+        except NoAnswerError as error:
             raise CommandError(str(error)) from None
         return chain
 
+    @contextmanager
+    def _shown(self) -> Iterator[Display]:
+        """Show progress. No signal comes between hiding a terminal's cursor and what shows it again."""
+        with signals.delayed():
+            display = self._display()
+            display.__enter__()
+        try:
+            yield display
+        finally:
+            with signals.delayed():
+                display.__exit__(*sys.exc_info())
+
     def _display(self) -> LineProgress | LiveTable:
+        stream = cast(TextIO, self._out)
         if not self._out.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-            return LineProgress(self._report, self._out, self._clock, self._heading)
+            return LineProgress(self._report, stream, self._clock, self._heading)
         from .table import LiveTable
 
-        return LiveTable(self._report, self._out, lambda: f"{self._heading()} · {self._elapsed()} · {self._counts()}")
+        return LiveTable(self._report, stream, lambda: f"{self._heading()} · {self._elapsed()} · {self._counts()}")
 
     def _heading(self) -> str:
         options, since = self._options, timestamps.render(self._report.request.since)
@@ -171,20 +222,21 @@ class App:
         return ", ".join(counts) or "no instance is known yet"
 
     def _elapsed(self) -> str:
-        return spoken(self._clock.monotonic() - self._began)
+        return format_duration(self._clock.monotonic() - self._began)
 
-    def _again(self) -> str:
-        """The command that joins this run's backups."""
+    def _join_command(self) -> str:
+        """Return the command that joins this run's backups, indented."""
         given: Sequence[str] = self._context.arguments
         if not self._options["since"]:
             given = [*given, "--since", timestamps.render(self._report.request.since)]
         return f"  {self._context.name} {shlex.join(given)}"
 
-    def _tell(self, error: CommandError) -> int:
-        self._say(sys.stderr, f"Error: {error}", *([f"  {error.hint}"] if error.hint else []))
+    def _fail(self, error: CommandError) -> int:
+        """Print an error with its hint, and return its exit code."""
+        _print(self._context.err, f"Error: {error}", *([f"  {error.hint}"] if error.hint else []))
         return error.exit_code
 
-    @staticmethod
-    def _say(stream: TextIO, *lines: str) -> None:
-        stream.write("".join(f"{line}\n" for line in lines))
-        stream.flush()
+
+def _print(stream: SafeStream, *lines: str) -> None:
+    stream.write("".join(f"{line}\n" for line in lines))
+    stream.flush()

@@ -1,4 +1,4 @@
-"""What the command asks for: one request, read by the function's own rules, in batches that one invocation takes."""
+"""The command's request, checked by the function's own rules, in batches that one invocation accepts."""
 
 from __future__ import annotations
 
@@ -19,45 +19,46 @@ from .errors import RefusedError
 from .report import Answer, Jobs
 
 BATCH = 200  # instances; as many as the function takes without splitting, by default
-_MAX_SKEW = timedelta(minutes=15)  # Function Compute refuses what a clock signs that is wrong by more
+_MAX_SKEW = timedelta(minutes=15)  # Function Compute refuses a signature whose time differs by more
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What goes into one invocation. What the tags select is not known before the first answer.
+    """What is sent in one invocation. What the tags select is not known before the first answer.
 
-    `jobs` and `is_watched` are the last answer's: its `jobs` as they came, and whether an instance is being watched.
-    `only_looks`: the request was split, so that other invocations do the work; `not_before`, by the monotonic clock.
+    `jobs` and `is_watched` are from the last answer: its `jobs` as they came, and whether an instance is being watched.
+    `is_read_only`: the function has split the request, so that other invocations do the work. `not_before`: when it may
+    be sent, in seconds of the monotonic clock.
     """
 
     instances: tuple[InstanceRef, ...]
     tags: Mapping[str, str] = field(default_factory=dict)
     jobs: Jobs = field(default_factory=dict)
     is_watched: bool = False
-    only_looks: bool = False
+    is_read_only: bool = False
     not_before: float = 0.0
 
-    def after(self, answer: Answer, not_before: float) -> list[Batch]:
-        """What to ask for next, by name: the same, but for what the tags selected and what the function has split.
+    def next_batches(self, answer: Answer, not_before: float) -> list[Batch]:
+        """Return what to send after an answer: the same instances, and those that the tags selected, by name.
 
-        Always cut alike: the function knows a request again by its instances.
+        They are always cut alike, since the function recognises a request by its instances.
         """
         instances = tuple(dict.fromkeys((*self.instances, *answer.outcomes)))
         size = min(BATCH, answer.shard_size or BATCH)
-        only_looks = self.only_looks or answer.shard_size > 0
+        is_read_only = self.is_read_only or answer.shard_size > 0
         batches = []
         for part in _cut(instances, size):
             keys = {instance.key for instance in part}
             is_whole = len(part) == len(instances)
-            jobs = answer.jobs if is_whole else {key: texts for key, texts in answer.jobs.items() if key in keys}
-            batches.append(Batch(part, {}, jobs, answer.is_watched, only_looks, not_before))
+            jobs = answer.jobs if is_whole else {key: ids for key, ids in answer.jobs.items() if key in keys}
+            batches.append(Batch(part, {}, jobs, answer.is_watched, is_read_only, not_before))
         return batches
 
 
-def read(fields: Mapping[str, Any], region: str, now: datetime) -> Request:
-    """The request as the function will read it. Raise RefusedError with all faults, before anything is sent.
+def read_fields(fields: Mapping[str, Any], region: str, now: datetime) -> Request:
+    """Return the request as the function will read it. Raise RefusedError with all errors, before anything is sent.
 
-    `now` is this machine's clock, which may be slow: what `since` it takes is left to the function, within reason.
+    `now` is this machine's time, which may be slow: within 15 minutes the function judges whether `since` is too late.
     """
     try:
         since = timestamps.parse(str(fields["since"]))
@@ -71,14 +72,14 @@ def read(fields: Mapping[str, Any], region: str, now: datetime) -> Request:
         raise RefusedError("; ".join(error.errors), "nothing was started") from None
 
 
-def batches(request: Request) -> list[Batch]:
-    """All of a request; the first batch bears the tags."""
+def split_request(request: Request) -> list[Batch]:
+    """Return all of a request in batches of at most 200 instances; the first has the tags, too."""
     first, *others = _cut(request.instances, BATCH) or [()]
     return [Batch(first, request.tags), *map(Batch, others)]
 
 
-def payload(request: Request, batch: Batch, wait_seconds: int = 0) -> bytes:
-    """A batch as an event."""
+def render_payload(request: Request, batch: Batch, wait_seconds: int = 0) -> bytes:
+    """Return a batch as the JSON of an event: `{"instance_ids": ["cn-hangzhou/r-…"], "since": "…", …}`."""
     fields = {
         "instance_ids": [instance.key for instance in batch.instances],
         "tags": dict(batch.tags),
@@ -88,7 +89,7 @@ def payload(request: Request, batch: Batch, wait_seconds: int = 0) -> bytes:
         "retention_days": request.retention_days,
         "wait_seconds": wait_seconds,
         "reason": request.reason,
-        "dry_run": request.dry_run or batch.only_looks,
+        "dry_run": request.dry_run or batch.is_read_only,
         "jobs": batch.jobs,
     }
     return json.dumps({name: value for name, value in fields.items() if value}).encode()

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from redis_backup.runtime import Clock
 
+    from .streams import SafeStream
+
 
 @dataclass(frozen=True)
 class CliContext:
-    """What the process is: its name, its arguments, and its clock (None for the machine's own)."""
+    """What the process is: its name, its arguments, its output streams, and its clock (None for the machine's own)."""
 
     name: str
     arguments: Sequence[str]
+    out: SafeStream
+    err: SafeStream
     clock: Clock | None = None

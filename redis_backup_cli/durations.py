@@ -21,20 +21,22 @@ class Duration(click.ParamType[int]):
         self._step = step
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Fail with what it takes."""
+        """Return seconds: `"1h30m"` → 5400. Fail with what it accepts instead."""
         if isinstance(value, int):
             return value
         match = _SHAPE.fullmatch(value.strip())
         if not match or not value.strip():
-            self.fail(f"{value!r} is no duration: it takes 15m, 2h, 1h30m or 1d", param, ctx)
+            self.fail(f"{value!r} is not a duration; use 15m, 2h, 1h30m or 1d", param, ctx)
         seconds = sum(int(count) * unit for count, unit in zip(match.groups("0"), _UNITS.values(), strict=True))
-        if seconds % self._step or seconds > _LONGEST:
-            self.fail(f"{value!r} is none that it takes: whole minutes, at most ten years", param, ctx)
+        if seconds % self._step:
+            self.fail(f"{value!r} is not a number of minutes; use 15m, 2h or 1d", param, ctx)
+        if seconds > _LONGEST:
+            self.fail(f"{value!r} is longer than ten years", param, ctx)
         return seconds
 
 
-def spoken(seconds: float) -> str:
-    """`42 s`, `3 min 5 s`, `2 h 1 min`."""
+def format_duration(seconds: float) -> str:
+    """Return a duration in words: 42.9 → `42 s`, 185 → `3 min 5 s`, 7260 → `2 h 1 min`."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -12,7 +12,7 @@ _BUSY_STATUS = (408, 429)
 
 
 class CommandError(Exception):
-    """Sending the request again is in vain. `exit_code`: what the process ends with."""
+    """The command ends, since sending the request again would not help. `exit_code`: the process's."""
 
     exit_code = 1
 
@@ -22,7 +22,7 @@ class CommandError(Exception):
 
 
 class FunctionBrokenError(CommandError):
-    """The function itself is broken or wrongly set: nothing that the caller sends can help."""
+    """The function itself is broken or wrongly configured: the caller cannot mend that."""
 
 
 class RefusedError(CommandError):
@@ -31,19 +31,19 @@ class RefusedError(CommandError):
     exit_code = 2
 
 
-class Unanswered(Exception):  # noqa: N818 - no fault of anybody's, and not the end
-    """Nothing is known of what became of the request; it can be sent again. `retry_after` in seconds, if told."""
+class NoAnswerError(Exception):
+    """It is not known what became of a request; it can be sent again. `retry_after`: in seconds, where the API says."""
 
     def __init__(self, text: str, retry_after: float | None = None) -> None:
         super().__init__(text)
         self.retry_after = retry_after
 
 
-def of_call(error: ApiError, name: FunctionName) -> CommandError | Unanswered:
-    """What an error of Function Compute's API means for the one who called."""
+def from_api_error(error: ApiError, name: FunctionName) -> CommandError | NoAnswerError:
+    """Return what an error of Function Compute's API means for the caller."""
     problem, code = error.problem, error.problem.code
     if error.kind is not ErrorKind.PERMANENT or error.status in _BUSY_STATUS or error.status >= 500:
-        return Unanswered(f"{problem.message} ({code})", error.retry_after)
+        return NoAnswerError(f"{problem.message} ({code})", error.retry_after)
     if code.startswith(_CREDENTIALS):
         return RefusedError(
             f"Function Compute refused the credentials ({code})",

@@ -1,4 +1,4 @@
-"""Sends the same request until it is answered, and with `--wait` until all instances are final."""
+"""Sends the same request until it is answered, and with `--wait` until the state of every instance is final."""
 
 from __future__ import annotations
 
@@ -14,32 +14,36 @@ from redis_backup.runtime import Clock
 
 from . import batches
 from .batches import Batch
-from .errors import CommandError, FunctionBrokenError, Unanswered
+from .errors import CommandError, FunctionBrokenError, NoAnswerError
 from .report import Answer, MergedReport
 
 T = TypeVar("T")
 R = TypeVar("R")
-SIDE_BY_SIDE = 8
-_PAUSE = (3.0, 30.0)  # seconds between rounds: the first pause and the longest
+MAX_CONCURRENT = 8
+_PAUSES = (3.0, 30.0)  # seconds between rounds: the first pause and the longest
 _ATTEMPTS = 5  # without --wait
-_LAST_LOOK = 3.0  # seconds that are left for it
-_AFTER_SPLIT = 15.0  # seconds that the invocations have to begin, into which the function has split a request
-_WATCH = 75  # seconds: a watch takes 62, and the function's next look is the end of it
-_ON_ITS_WAY = 5.0  # seconds that an answer takes at most; the client gives up on it at the deadline
+_LAST_POLL = 3.0  # seconds before the deadline
+_AFTER_SPLIT = 15.0  # seconds for the shards of a request to begin, which are invocations of their own
+_WATCH_SECONDS = 75  # a watch takes 62 seconds, and ends with the next look at the instance
+_RESPONSE_MARGIN = 5.0  # seconds for the answer to arrive before the deadline
 
 
 class Display(Protocol):
-    """What shows how it goes."""
+    """Shows progress, between its `__enter__` and `__exit__`."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(self, *_: object) -> None: ...
 
     def show(self) -> None:
-        """The report has changed."""
+        """Show the report, which has changed."""
 
     def note(self, text: str) -> None:
-        """Something happened that concerns no single instance."""
+        """Show a message that concerns no single instance."""
 
 
 class Polling:
-    """One request's way. `send` is `FunctionClient.send`."""
+    """Sends one request until its report is complete. `send` is `FunctionClient.send`."""
 
     def __init__(
         self,
@@ -51,80 +55,83 @@ class Polling:
     ) -> None:
         self._request, self._send, self._report = request, send, report
         self._display, self._clock = display, clock
-        self._unasked = batches.batches(request)  # what has had no answer yet
-        self._asked: list[Batch] = []
+        self._unanswered = batches.split_request(request)  # have had no answer yet
+        self._answered: list[Batch] = []
 
     def run(self, deadline: Deadline, *, wait: bool) -> None:
-        """Return when all is final or time is out; without `wait`, when every batch has been answered.
+        """Return when all states are final or time is out; without `wait`, when every batch has been answered.
 
-        Raise CommandError where it cannot go on, after what was under way has been heard.
+        Raise CommandError where it cannot go on, after all calls that were under way have ended.
         """
-        pause, rounds = _PAUSE[0], 0
-        while todo := self._todo(wait):
-            hold = self._round(todo, deadline)
+        pause, rounds = _PAUSES[0], 0
+        while batches_left := self._open_batches(wait):
+            delay = self._send_due(batches_left, deadline)
             rounds += 1
-            left = deadline.remaining() - _LAST_LOOK
-            if not self._todo(wait):
+            seconds_left = deadline.remaining() - _LAST_POLL
+            if not self._open_batches(wait):
                 return
-            if not wait and (rounds >= _ATTEMPTS or left <= 0):
+            if not wait and (rounds >= _ATTEMPTS or seconds_left <= 0):
                 raise CommandError(
                     f"the function gave no answer in {rounds} attempts",
-                    "whether backups have started is not known; sent again with the same --since, none starts twice",
+                    "it is not known whether backups have started; with the same --since, none starts twice",
                 )
-            if left <= 0:
+            if seconds_left <= 0:
                 return
-            self._clock.sleep(min(left, max(hold, pause * self._clock.uniform(0.75, 1.25))))
-            pause = min(pause * 1.5, _PAUSE[1])
+            self._clock.sleep(min(seconds_left, max(delay, pause * self._clock.uniform(0.75, 1.25))))
+            pause = min(pause * 1.5, _PAUSES[1])
 
-    def _todo(self, wait: bool) -> list[Batch]:
-        open_batches = [batch for batch in self._asked if not self._report.are_final(batch.instances)] if wait else []
-        return self._unasked + open_batches
+    def _open_batches(self, wait: bool) -> list[Batch]:
+        if not wait:
+            return self._unanswered
+        return self._unanswered + [batch for batch in self._answered if not self._report.are_final(batch.instances)]
 
-    def _round(self, todo: Sequence[Batch], deadline: Deadline) -> float:
-        """Send what is due of these; how many seconds to wait then. Raise the first CommandError when all are back."""
+    def _send_due(self, todo: Sequence[Batch], deadline: Deadline) -> float:
+        """Send the batches that are due. Return how many seconds to wait. Raise the first CommandError at the end."""
         failure: CommandError | None = None
-        hold, now = 0.0, self._clock.monotonic()
+        delay, now = 0.0, self._clock.monotonic()
         due = [batch for batch in todo if batch.not_before <= now]
-        for batch, result in side_by_side(lambda batch: self._try(batch, deadline), due, deadline):
+        for batch, result in run_concurrently(lambda batch: self._try(batch, deadline), due, deadline):
             if isinstance(result, Answer):
-                self._take(batch, result)
-                hold = max(hold, _AFTER_SPLIT if result.shard_size else 0.0)
+                self._add_answer(batch, result)
+                delay = max(delay, _AFTER_SPLIT if result.shard_size else 0.0)
             elif isinstance(result, CommandError):
                 failure = failure or result
             else:
-                hold = max(hold, result.retry_after or 0.0)
+                delay = max(delay, result.retry_after or 0.0)
                 self._display.note(f"no answer yet: {result}; the same request is sent again")
         if failure:
             raise failure
-        return hold
+        return delay
 
-    def _try(self, batch: Batch, deadline: Deadline) -> Answer | CommandError | Unanswered:
+    def _try(self, batch: Batch, deadline: Deadline) -> Answer | CommandError | NoAnswerError:
         if deadline.remaining() < LEAST_TIME:
-            return Unanswered("time ran out before it could be sent")
-        wait_seconds = max(0, min(_WATCH, int(deadline.remaining() - _ON_ITS_WAY))) if batch.is_watched else 0
+            return NoAnswerError("time ran out before it could be sent")
+        seconds = max(0, min(_WATCH_SECONDS, int(deadline.remaining() - _RESPONSE_MARGIN)))
+        wait_seconds = seconds if batch.is_watched else 0
         try:
-            return self._send(batches.payload(self._request, batch, wait_seconds), deadline)
-        except (CommandError, Unanswered) as error:
+            return self._send(batches.render_payload(self._request, batch, wait_seconds), deadline)
+        except (CommandError, NoAnswerError) as error:
             return error
-        except Exception as error:  # noqa: BLE001 - in a thread it would be lost, and the main one wait for ever
+        except Exception as error:  # noqa: BLE001 - in a thread it would be lost, and the main one would wait for ever
             return FunctionBrokenError(f"{type(error).__name__} in the command itself", "report this with its version")
 
-    def _take(self, batch: Batch, answer: Answer) -> None:
-        """From now on what the tags selected is asked for by name; what the function has split is only looked at."""
-        if batch.only_looks and not self._request.dry_run:
+    def _add_answer(self, batch: Batch, answer: Answer) -> None:
+        """Add an answer to the report; next time, name what the tags selected, and only read what was split."""
+        if batch.is_read_only and not self._request.dry_run:
             answer = answer.without_plans()
         if answer.unsent:
             self._display.note(f"the function could not hand over {answer.unsent} of the instances: its log says why")
-        self._report.take(answer)
-        (self._unasked if batch in self._unasked else self._asked).remove(batch)
-        self._asked += batch.after(answer, self._clock.monotonic() + (_AFTER_SPLIT if answer.shard_size else 0.0))
+        self._report.add(answer)
+        (self._unanswered if batch in self._unanswered else self._answered).remove(batch)
+        pause = _AFTER_SPLIT if answer.shard_size else 0.0
+        self._answered += batch.next_batches(answer, self._clock.monotonic() + pause)
         self._display.show()
 
 
-def side_by_side(work: Callable[[T], R], items: Sequence[T], deadline: Deadline) -> Iterator[tuple[T, R]]:
-    """Each item with what `work` makes of it, as they get ready in time. `work` must not raise.
+def run_concurrently(work: Callable[[T], R], items: Sequence[T], deadline: Deadline) -> Iterator[tuple[T, R]]:
+    """Yield each item with the result of `work`, which must not raise, as they get ready before the deadline.
 
-    The threads are daemons, so that neither Ctrl-C nor the deadline need wait for an answer that drips in.
+    The threads are daemons, so that neither a signal nor the deadline has to wait for a slow answer.
     """
     waiting: SimpleQueue[T] = SimpleQueue()
     ready: SimpleQueue[tuple[T, R]] = SimpleQueue()
@@ -139,7 +146,7 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], deadline: Deadline)
                 return
             ready.put((item, work(item)))
 
-    for _ in range(min(SIDE_BY_SIDE, len(items))):
+    for _ in range(min(MAX_CONCURRENT, len(items))):
         threading.Thread(target=work_on, daemon=True).start()
     for _ in items:
         try:

@@ -1,4 +1,4 @@
-"""One report out of many answers."""
+"""One report, merged from the answers of many invocations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from redis_backup.request.instances import InstanceRef
 from redis_backup.request.request import Request
 from redis_backup.states import Outcome, Problem, State
 
-Jobs = Mapping[str, Any]  # what a report's `jobs` holds, which only the function reads
+Jobs = Mapping[str, Any]  # a report's `jobs`, whose content only the function knows
 _WATCHING = "Watching"
 NO_JOB_IDS = "job IDs: not listed by R-KVStore; see backup_started in the log store"
 
@@ -23,8 +23,9 @@ NO_JOB_IDS = "job IDs: not listed by R-KVStore; see backup_started in the log st
 class Answer:
     """One invocation's report.
 
-    `shard_size`: into parts of how many instances the function split it, 0 for not; `unsent`: how many instances are in
-    parts that could not be sent; `problem`: an error of the request as a whole.
+    `shard_size`: the number of instances in the shards (invocations of their own) into which the function split the
+    request, 0 if it did not; `unsent`: how many instances are in shards that could not be sent; `problem`: an error of
+    the request as a whole.
     """
 
     outcomes: Mapping[InstanceRef, Outcome]
@@ -35,11 +36,11 @@ class Answer:
 
     @property
     def is_watched(self) -> bool:
-        """Whether the function looks for a hidden backup of an instance, and starts one when there is none."""
+        """Return whether the function watches an instance, to start a backup if no hidden one appears."""
         return any(outcome.error and outcome.error.code == _WATCHING for outcome in self.outcomes.values())
 
     def without_plans(self) -> Answer:
-        """The answer of a look at what other invocations work on: what it would start, they have not begun yet."""
+        """Return the answer to a read-only request: what it would start, other invocations have not started yet."""
         outcomes = {
             instance: replace(outcome, state=State.PENDING) if outcome.state is State.PLANNED else outcome
             for instance, outcome in self.outcomes.items()
@@ -48,7 +49,7 @@ class Answer:
 
 
 def read_answer(body: bytes) -> Answer:
-    """Raise ValueError where it is no JSON, LookupError where it is no report."""
+    """Return the report in an invocation's answer. Raise ValueError if it is not JSON, LookupError if not a report."""
     report = json.loads(body)
     try:
         shards = report.get("shards", ())
@@ -60,24 +61,27 @@ def read_answer(body: bytes) -> Answer:
             problem=read_problem(report.get("error")),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise LookupError("no report") from error
+        raise LookupError("not a report") from error
 
 
 class MergedReport:
-    """What is known of every instance of a request. `outcomes` is replaced, never changed, so that others can read.
+    """What is known of every instance of a request.
 
-    `problem`: an error of the request as a whole, which an answer told of.
+    `outcomes` is replaced and never changed, so that another thread can read it; `problem`: an error of the request as
+    a whole; `has_answer`: whether the function has answered at all.
     """
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.outcomes: Mapping[InstanceRef, Outcome] = dict.fromkeys(request.instances, Outcome(State.PENDING))
         self.problem: Problem | None = None
+        self.has_answer = False
         self._job_ids: dict[tuple[InstanceRef, int], tuple[str, ...]] = {}  # by instance and attempt
         self._handed_over: set[InstanceRef] = set()
 
-    def take(self, answer: Answer) -> None:
-        """Add what an answer says. A backup that has succeeded stays so, whatever a later look could not see."""
+    def add(self, answer: Answer) -> None:
+        """Add an answer. What has succeeded stays so, even where a later answer does not see it."""
+        self.has_answer = True
         changed = dict(self.outcomes)
         self.problem = self.problem or answer.problem
         if answer.shard_size and not answer.unsent:
@@ -89,17 +93,17 @@ class MergedReport:
         self.outcomes = changed
 
     def are_final(self, instances: Iterable[InstanceRef]) -> bool:
-        """Whether nothing more will happen to these."""
+        """Return whether the states of these instances are final."""
         return all(self.outcomes[instance].state.is_final for instance in instances)
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing more will happen at all; not before it is known what the tags select."""
+        """Return whether all states are final; False as long as it is not known what the tags select."""
         return bool(self.outcomes) and self.are_final(self.outcomes)
 
     @property
     def has_pending(self) -> bool:
-        """Whether a backup has not begun, though its instance was not handed over to another invocation."""
+        """Return whether a backup has not started and no other invocation has been given its instance."""
         return any(
             outcome.state is State.PENDING and instance not in self._handed_over
             for instance, outcome in self.outcomes.items()
@@ -107,12 +111,12 @@ class MergedReport:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many instances are in each state."""
+        """Return how many instances are in each state: `{"running": 2, "failed": 1}`."""
         counts = Counter(outcome.state for outcome in self.outcomes.values())
         return {state.value: counts[state] for state in State if counts[state]}
 
-    def as_json(self, error: Mapping[str, str] | None) -> dict[str, Any]:
-        """The report in the form of the function's own. `error`: why there is no more of it."""
+    def to_dict(self, error: Mapping[str, str] | None) -> dict[str, Any]:
+        """Return the report in the form of the function's own. `error`: why it is not complete."""
         return {
             "since": timestamps.render(self.request.since),
             "reason": self.request.reason,
@@ -125,7 +129,7 @@ class MergedReport:
         }
 
     def _with_job_ids(self, instance: InstanceRef, outcome: Outcome) -> Outcome:
-        """A cloud-native cluster's backups are listed without job IDs: those that an earlier answer told are kept."""
+        """Keep the job IDs of an earlier answer: a cloud-native cluster's backups are listed without any."""
         if outcome.state not in (State.RUNNING, State.SUCCEEDED):
             return outcome
         if not outcome.job_ids:

@@ -508,3 +508,37 @@ def test_whatever_the_bytes_it_is_requests_or_an_invalid_request(raw: bytes | st
         assert all(request.since - NOW <= timedelta(seconds=30) for request in requests)
         merge(requests)
     assert bool(faults) != bool(requests)
+
+
+@pytest.mark.parametrize(
+    ("event", "errors"),
+    [
+        ('{"instance_ids": "r-a", "region": "cn-beijing", "region": "cn-hangzhou"}', ["region is given twice"]),
+        ('{"instance_ids": ["r-a"], "instance_ids": ["r-b"]}', ["instance_ids is given twice"]),
+        ('{"tags": {"env": "production", "env": "staging"}}', ["tags.env is given twice"]),
+        (
+            '{"specversion": "1.0", "data": {"tags": {"a": "b"}, "region": "x", "region": "y"}}',
+            ["region is given twice"],
+        ),
+        (
+            {"triggerTime": "", "payload": '{"tags": {"a": "b"}, "dry_run": true, "dry_run": false}'},
+            ["dry_run is given twice"],
+        ),
+    ],
+)
+def test_a_field_that_is_given_twice_with_two_values_is_refused(event: Any, errors: list[str]) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        read(event)
+    assert list(raised.value.errors) == errors
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"instance_ids": "r-a", "region": "cn-hangzhou", "region": "cn-hangzhou"}',  # one meaning
+        '{"specversion": "1.0", "id": 1, "id": 2, "data": {"instance_ids": "r-a", "theirs": 1, "theirs": 2}}',
+        '{"specversion": "1.0", "data": {"instance_ids": "r-a", "theirs": {"region": "a", "region": "b"}, "x": NaN}}',
+    ],
+)
+def test_what_is_not_a_field_of_the_request_may_be_given_twice(event: str) -> None:
+    assert read(event)[0].instances == (A,)

@@ -31,6 +31,21 @@ MAX_ID = 256  # characters of a trigger's ID; it goes along with every follow-up
 _BOM = "\ufeff"
 
 
+class JsonObject(dict[str, Any]):
+    """A JSON object. `repeated`: names that it has twice with different values, of which a dict keeps the last."""
+
+    repeated: tuple[str, ...] = ()
+
+    @classmethod
+    def from_pairs(cls, pairs: list[tuple[str, Any]]) -> JsonObject:
+        """Return the object of these names and values, as `json.loads` takes them for its `object_pairs_hook`."""
+        found = cls(pairs)
+        found.repeated = tuple(
+            dict.fromkeys(name for name, value in pairs if value is not found[name] and value != found[name])
+        )
+        return found
+
+
 class TriggerKind(str, Enum):
     """What invoked the function. FOLLOW: the function itself, by a follow-up (see `redis_backup.followups.payload`)."""
 
@@ -198,7 +213,7 @@ def _json_or_text(value: Any) -> Any:
         if not value.strip():
             return None
         try:
-            value = json.loads(value)
+            value = json.loads(value, object_pairs_hook=JsonObject.from_pairs)
         except (ValueError, RecursionError):
             return value
     return value

@@ -65,6 +65,13 @@ def read_request(
     return _Reader(event, defaults, now, read_follow_up).read()
 
 
+def _repeated(fields: Mapping[str, Any], name: str) -> str:
+    """Return the name of a field, or of a tag in it, that its JSON has twice with different values; "" if none."""
+    if name in getattr(fields, "repeated", ()):
+        return name
+    return next((f"{name}.{key}" for key in getattr(fields[name], "repeated", ())), "")
+
+
 class _Reader:
     """Reads one event's fields, and collects what is wrong with them in `errors`."""
 
@@ -116,9 +123,12 @@ class _Reader:
 
     def _sort_fields(self) -> None:
         """Put the fields' values into `values`, by the names of FIELDS: `InstanceId` → `instance_ids`."""
-        unknown = []
-        for name, value in self._raw_fields().items():
+        unknown, given = [], self._raw_fields()
+        for name, value in given.items():
             known = _NAMES.get(re.sub("[_-]", "", str(name)).lower())
+            if known and (repeated := _repeated(given, name)):
+                self.errors.append(f"{repeated} is given twice")
+                continue
             if known is None:
                 if self.event.strict and not (name == "follow" and self.event.kind is TriggerKind.FOLLOW):
                     unknown.append(" ".join(str(name)[:40].split()).encode("utf-8", "replace").decode())

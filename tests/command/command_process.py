@@ -65,8 +65,8 @@ class Pipeline:
     def run(self, *arguments: str, **changes: str) -> Ended:
         return run(self.command(*arguments), self.environ(**changes))
 
-    def on_terminal(self, *arguments: str, **changes: str) -> Ended:
-        """Like `run`, with a terminal as its output."""
+    def on_terminal(self, *arguments: str, stop: tuple[str, int] = ("", 0), **changes: str) -> Ended:
+        """Like `run`, with a terminal as its output. `stop`: a text at which it is sent a signal, and the signal."""
         ours, theirs = pty.openpty()
         environment = self.environ(TERM="xterm-256color", COLUMNS="150", LINES="40", **changes)
         process = subprocess.Popen(
@@ -77,6 +77,9 @@ class Pipeline:
         try:
             while chunk := os.read(ours, 65536):
                 written += chunk
+                if stop[0] and stop[0].encode() in written:
+                    process.send_signal(stop[1])
+                    stop = ("", 0)
         except OSError:
             pass  # Linux's way to say that the other side is closed
         os.close(ours)

@@ -16,8 +16,8 @@ from redis_backup.errors import BackupFailed, BackupPending, InvalidRequest, Inv
 from redis_backup.states import ErrorKind, Problem
 from redis_backup_cli.client import FunctionClient
 from redis_backup_cli.clocks import Timekeeper
-from redis_backup_cli.durations import Duration, spoken
-from redis_backup_cli.errors import CommandError, FunctionBrokenError, RefusedError, Unanswered, of_call
+from redis_backup_cli.durations import Duration, format_duration
+from redis_backup_cli.errors import CommandError, FunctionBrokenError, NoAnswerError, RefusedError, from_api_error
 from simulator import Cloud, Fleet, FunctionConfig
 
 NAME = FunctionName("cn-hangzhou", "1234567890123456", "redis-backup")
@@ -37,7 +37,7 @@ def outcome(handler: Any, generation: int = 3, name: FunctionName = NAME) -> Exc
         user = cloud.credentials.user
         keys = Credentials(user.access_key_id, user.access_key_secret, "")
         caller = FunctionClient(name, cloud.endpoint, lambda: keys, Timekeeper(cloud.clock))
-        with pytest.raises((CommandError, Unanswered)) as raised:
+        with pytest.raises((CommandError, NoAnswerError)) as raised:
             caller.send(b"{}", Deadline(cloud.clock, cloud.clock.monotonic() + 60))
         return raised.value
 
@@ -55,24 +55,24 @@ def outcome(handler: Any, generation: int = 3, name: FunctionName = NAME) -> Exc
         (raising(BackupFailed("no list")), FunctionBrokenError, "BackupFailed: no list"),
         (
             raising(BackupPending("throttled")),
-            Unanswered,
+            NoAnswerError,
             "the function ended without a report: BackupPending: throttled",
         ),
         (raising(ImportError(SECRET)), FunctionBrokenError, "the function raised ImportError: ***"),
         (
             raising(SystemExit(1)),
-            Unanswered,
+            NoAnswerError,
             "the function ended without a report: FunctionProcessExited: Process exited: 1",
         ),
-        (lambda *_: "hello", RefusedError, "what the function redis-backup answered is no report of backups"),
-        (lambda *_: {"hello": 1}, RefusedError, "what the function redis-backup answered is no report of backups"),
+        (lambda *_: "hello", RefusedError, "the answer of the function redis-backup is not a backup report"),
+        (lambda *_: {"hello": 1}, RefusedError, "the answer of the function redis-backup is not a backup report"),
         (
             lambda *_: {"instances": [1]},
             RefusedError,
-            "what the function redis-backup answered is no report of backups",
+            "the answer of the function redis-backup is not a backup report",
         ),
-        (lambda *_: '{"instances": [', Unanswered, "the answer could not be read"),
-        (lambda *_: "<html>502</html>", Unanswered, "the answer could not be read"),
+        (lambda *_: '{"instances": [', NoAnswerError, "the answer could not be read"),
+        (lambda *_: "<html>502</html>", NoAnswerError, "the answer could not be read"),
     ],
 )
 def test_an_answer_that_is_no_report(handler: Any, kind: type[Exception], text: str, generation: int) -> None:
@@ -119,13 +119,13 @@ def test_a_function_that_there_is_not(generation: int, name: FunctionName, text:
             "Function Compute refused the credentials (SignatureDoesNotMatch)",
         ),
         ("InvalidAccessKeyID", 403, RefusedError, "Function Compute refused the credentials (InvalidAccessKeyID)"),
-        ("ResourceThrottled", 429, Unanswered, "m (ResourceThrottled)"),
+        ("ResourceThrottled", 429, NoAnswerError, "m (ResourceThrottled)"),
         ("InvalidArgument", 400, RefusedError, "m (InvalidArgument)"),
-        ("SomethingNew", 503, Unanswered, "m (SomethingNew)"),
+        ("SomethingNew", 503, NoAnswerError, "m (SomethingNew)"),
     ],
 )
 def test_an_error_of_the_platform(code: str, status: int, kind: type[Exception], text: str) -> None:
-    error = of_call(ApiError(Problem(code, "m", ErrorKind.PERMANENT), status=status), NAME)
+    error = from_api_error(ApiError(Problem(code, "m", ErrorKind.PERMANENT), status=status), NAME)
     assert (type(error), str(error)) == (kind, text)
 
 
@@ -150,4 +150,4 @@ def test_no_duration(text: str) -> None:
 
 @pytest.mark.parametrize(("seconds", "text"), [(42.9, "42 s"), (185, "3 min 5 s"), (7260, "2 h 1 min")])
 def test_a_duration_in_words(seconds: float, text: str) -> None:
-    assert spoken(seconds) == text
+    assert format_duration(seconds) == text

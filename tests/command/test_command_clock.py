@@ -47,11 +47,11 @@ def test_what_an_answers_date_tells(
     timekeeper = Timekeeper(SimulatedClock(NOW + received))
     date = formatdate(int(NOW + written + ahead), usegmt=True)
     if isinstance(verdict, bool):
-        assert timekeeper.is_in_doubt(date, NOW + sent) is verdict
+        assert timekeeper.is_uncertain(date, NOW + sent) is verdict
         assert timekeeper.is_settled is not verdict
     else:
         with pytest.raises(WrongClockError) as raised:
-            timekeeper.is_in_doubt(date, NOW + sent)
+            timekeeper.is_uncertain(date, NOW + sent)
         assert (raised.value.ahead > 0) is (verdict == "behind")
         assert raised.value.ahead <= ahead
 
@@ -59,13 +59,13 @@ def test_what_an_answers_date_tells(
 @pytest.mark.parametrize("date", ["", "soon", "Tue, 24 Foo 2026 02:00:00 GMT"])
 def test_an_answer_without_a_date_tells_nothing(date: str) -> None:
     timekeeper = Timekeeper(SimulatedClock(NOW))
-    assert (timekeeper.is_in_doubt(date, NOW), timekeeper.is_settled) == (False, False)
+    assert (timekeeper.is_uncertain(date, NOW), timekeeper.is_settled) == (False, False)
 
 
 def test_once_the_clock_was_right_it_may_be_set() -> None:
     timekeeper = Timekeeper(SimulatedClock(NOW))
-    assert timekeeper.is_in_doubt(formatdate(NOW, usegmt=True), NOW) is False
-    assert timekeeper.is_in_doubt(formatdate(NOW + 600, usegmt=True), NOW) is False
+    assert timekeeper.is_uncertain(formatdate(NOW, usegmt=True), NOW) is False
+    assert timekeeper.is_uncertain(formatdate(NOW + 600, usegmt=True), NOW) is False
 
 
 class FastClock(SimulatedClock):

@@ -12,7 +12,7 @@ import pytest
 from redis_backup import timestamps
 from redis_backup.backoff import Deadline
 from redis_backup_cli import batches
-from redis_backup_cli.errors import CommandError, RefusedError, Unanswered
+from redis_backup_cli.errors import CommandError, NoAnswerError, RefusedError
 from redis_backup_cli.polling import Polling
 from redis_backup_cli.report import Answer, MergedReport, read_answer
 from simulator import SimulatedClock
@@ -49,7 +49,7 @@ class Script:
 
     def run(self, instances: list[str], *, wait: float | None = 3600, **fields: Any) -> MergedReport:
         now = timestamps.from_epoch(self.clock.time())
-        request = batches.read({"instance_ids": instances or None, "since": SINCE, **fields}, REGION, now)
+        request = batches.read_fields({"instance_ids": instances or None, "since": SINCE, **fields}, REGION, now)
         self.report = MergedReport(request)
         deadline = Deadline(self.clock, self.clock.monotonic() + (wait or 3600))
         Polling(request, self.send, self.report, self, self.clock).run(deadline, wait=wait is not None)
@@ -236,7 +236,7 @@ def test_what_has_succeeded_stays_so_whatever_a_later_look_cannot_see() -> None:
 
 
 def test_a_lost_answer_is_asked_for_again_and_the_api_says_when() -> None:
-    script = Script(lambda _, before: report("succeeded", ["r-a"]) if before else Unanswered("throttled", 20.0))
+    script = Script(lambda _, before: report("succeeded", ["r-a"]) if before else NoAnswerError("throttled", 20.0))
     assert script.run(["r-a"], wait=None).is_done
     assert script.sent[1][0] - script.sent[0][0] >= 20
     assert script.notes == ["no answer yet: throttled; the same request is sent again"]
@@ -246,7 +246,7 @@ def test_without_wait_an_answer_is_enough_and_five_attempts_are_the_end() -> Non
     script = Script(lambda *_: report("running", ["r-a"]))
     script.run(["r-a"], wait=None)
     assert len(script.sent) == 1
-    script = Script(lambda *_: Unanswered("broke the connection"))
+    script = Script(lambda *_: NoAnswerError("broke the connection"))
     with pytest.raises(CommandError, match="no answer in 5 attempts") as raised:
         script.run(["r-a"], wait=None)
     assert raised.value.exit_code == 1
@@ -270,7 +270,7 @@ def test_a_fault_of_the_command_itself_ends_it() -> None:
 
 
 def test_nothing_is_done_before_it_is_known_what_the_tags_select() -> None:
-    script = Script(lambda *_: Unanswered("late"))
+    script = Script(lambda *_: NoAnswerError("late"))
     merged = script.run([], wait=10, tags={"app": "shop"})
     assert (merged.is_done, merged.counts) == (False, {})
 
@@ -279,7 +279,7 @@ def test_the_merged_report_has_the_form_of_the_functions_own() -> None:
     error = {"code": "NotFound", "message": "m", "kind": "permanent", "request_id": "1", "hint": "h"}
     own = {**item("r-a", "failed", "7"), "adopted": True, "attempts": 2, "progress": 40, "error": error}
     script = Script(lambda *_: {"instances": [own]})
-    assert script.run(["r-a"]).as_json(None)["instances"] == [own]
+    assert script.run(["r-a"]).to_dict(None)["instances"] == [own]
 
 
 def test_where_job_ids_cannot_be_had_the_report_says_so_and_what_was_told_of_them_is_kept() -> None:
@@ -288,7 +288,7 @@ def test_where_job_ids_cannot_be_had_the_report_says_so_and_what_was_told_of_the
         [item("r-a", "succeeded"), item("r-b", "succeeded"), item("r-c", "succeeded") | {"attempts": 2}],
     ]
     script = Script(lambda _, before: {"instances": answers[before]})
-    told = script.run(["r-a", "r-b", "r-c"]).as_json(None)["instances"]
+    told = script.run(["r-a", "r-b", "r-c"]).to_dict(None)["instances"]
     assert [(each["job_ids"], each.get("note")) for each in told] == [
         (["7"], None),
         ([], "job IDs: not listed by R-KVStore; see backup_started in the log store"),
@@ -309,9 +309,9 @@ def test_an_error_of_the_request_as_a_whole_is_kept() -> None:
 
 def test_a_moment_that_this_machines_clock_has_not_reached_is_left_to_the_function_to_judge() -> None:
     now = timestamps.parse(SINCE)
-    request = batches.read({"instance_ids": "r-a", "since": "2026-11-24T02:10:00Z"}, REGION, now)
+    request = batches.read_fields({"instance_ids": "r-a", "since": "2026-11-24T02:10:00Z"}, REGION, now)
     assert timestamps.render(request.since) == "2026-11-24T02:10:00Z"
     with pytest.raises(
         RefusedError, match="since is 2026-11-24T02:20:00Z, but the function's clock says 2026-11-24T02:0"
     ):
-        batches.read({"instance_ids": "r-a", "since": "2026-11-24T02:20:00Z"}, REGION, now)
+        batches.read_fields({"instance_ids": "r-a", "since": "2026-11-24T02:20:00Z"}, REGION, now)
