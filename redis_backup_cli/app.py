@@ -24,7 +24,7 @@ from .clocks import Timekeeper, WrongClockError
 from .durations import spoken
 from .errors import CommandError, RefusedError, Unanswered
 from .polling import Polling
-from .progress import LineProgress
+from .progress import LineProgress, can_redraw
 from .report import MergedReport
 
 if TYPE_CHECKING:
@@ -96,7 +96,6 @@ class App:
 
     def _conclude(self, wait: int | None) -> int:
         report = self._report
-        self._say(self._out, f"{self._counts()} after {self._elapsed()}.")
         if State.FAILED.value in report.counts:
             return 1
         if report.is_done:
@@ -156,19 +155,15 @@ class App:
         return chain
 
     def _display(self) -> LineProgress | LiveTable:
-        if not self._out.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-            return LineProgress(self._report, self._out, self._clock, self._heading)
+        if not can_redraw(self._out, os.environ):
+            return LineProgress(self._report, self._out, self._clock, self._heading, self._elapsed)
         from .table import LiveTable
 
-        return LiveTable(self._report, self._out, lambda: f"{self._heading()} · {self._elapsed()} · {self._counts()}")
+        return LiveTable(self._report, self._out, self._heading, self._elapsed)
 
     def _heading(self) -> str:
         options, since = self._options, timestamps.render(self._report.request.since)
         return f"{options['function']} in {options['region']}, backups since {since}"
-
-    def _counts(self) -> str:
-        counts = [f"{count} {state}" for state, count in self._report.counts.items()]
-        return ", ".join(counts) or "no instance is known yet"
 
     def _elapsed(self) -> str:
         return spoken(self._clock.monotonic() - self._began)
