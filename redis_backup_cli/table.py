@@ -30,6 +30,7 @@ _MIN_NOTE = 12  # cells; where notes would have less, columns are left out
 _MIN_ROWS = 3
 _MESSAGES_PER_HINT = 5
 _MIN_INSTANCE = 8
+_SHORT_WORD = 5  # letters
 Row = tuple[InstanceRef, Outcome]
 
 
@@ -42,7 +43,7 @@ class LiveTable:
         self._report, self._heading, self._elapsed = report, heading, elapsed
         self._note, self._is_final = "", False
         console = Console(file=stream)
-        self._live = Live(console=console, get_renderable=self._picture, vertical_overflow="crop")
+        self._live = Live(console=console, get_renderable=self._picture, refresh_per_second=2, vertical_overflow="crop")
 
     def __enter__(self) -> LiveTable:
         self._live.start(refresh=True)
@@ -91,7 +92,7 @@ class Picture:
         rows, hints = by_urgency(self.outcomes)
         has_hints = any(outcome.error or outcome.note for _, outcome in rows)
         free = page.height - len(head) - len(tail) - 2  # without the table's header and the cursor's line
-        room = max(_MIN_ROWS, free - free // 3 if has_hints else free)
+        room = max(_MIN_ROWS, free - free // 3 if has_hints and not self.is_final else free)
         if len(rows) > room:
             failed = sum(outcome.state is State.FAILED for _, outcome in rows)
             room = max(room - 1, failed if self.is_final else 0)
@@ -158,9 +159,10 @@ class _Table:
         return heading + [line for text in texts for line in self._page.wrapped(text, indent="  ")]
 
     def _is_told(self, code: str, message: str, shared: SharedHint) -> bool:
-        """Whether a row shows a message, or what it had to cut off is in the hint."""
+        """Whether the words of a message are in a row or in the hint. Short ones ("does", "not") do not count alone."""
         note = self._shown.get((code, general(message, shared.instances[0])), "")
-        return set(_words(message)) <= {*_words(note), *_words(shared.hint)}
+        told = _words(note) | _words(self._page.printable(shared.hint))
+        return all(word in told for word in _words(self._page.printable(message)) if len(word) > _SHORT_WORD)
 
     def _notes(self) -> list[str]:
         """Return what the last column says of each row; the message of an error once, where it occurs first."""
@@ -212,8 +214,8 @@ def _error(instance: InstanceRef, problem: Problem) -> tuple[str, str]:
     return problem.code, general(problem.message, instance)
 
 
-def _words(text: str) -> list[str]:
-    return [word.strip(".,;:") for word in text.split()]
+def _words(text: str) -> set[str]:
+    return {word.strip(".,;:…") for word in text.split()}
 
 
 def _notes(rows: Iterable[Row]) -> dict[str, list[InstanceRef]]:
