@@ -11,7 +11,7 @@ from redis_backup.request.instances import InstanceRef
 from redis_backup.states import Outcome, Problem
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|\x1b[ -/]*[0-~]?")
-_PLACEHOLDER = "INSTANCE"
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class SharedHint:
     """A hint and the instances that it is for, in their order.
 
     `hint` is empty for an error without one; such errors are together where code and message are the same. Where there
-    is more than one instance, texts have "INSTANCE" instead of an instance's own ID. `errors`: code and message of
-    each different error.
+    is more than one instance, texts have "INSTANCE" instead of an instance's own ID, and "TIME" instead of a time.
+    `errors`: code and message of each different error.
     """
 
     hint: str
@@ -54,8 +54,11 @@ def _shared_hint(problems: dict[InstanceRef, Problem]) -> SharedHint:
 
 
 def general(text: str, instance: InstanceRef) -> str:
-    """Return what a text says of any instance: `"acs:…:instance/r-1"` → `"acs:…:instance/INSTANCE"`."""
-    return text.replace(instance.instance_id, _PLACEHOLDER)
+    """Return what a text says of any instance at any time.
+
+    `"acs:…:instance/r-1"` → `"acs:…:instance/INSTANCE"`; `"until 2026-11-24T02:00:00Z"` → `"until TIME"`.
+    """
+    return _TIME.sub("TIME", text.replace(instance.instance_id, "INSTANCE"))
 
 
 def first_few(names: Sequence[str], shown: int) -> str:

@@ -29,7 +29,7 @@ class Page:
         """Return a text of at most so many cells: `"Forbidden.RAM"`, 8 → `"Forbidd…"`."""
         if cell_len(text) <= width:
             return text
-        kept = set_cell_size(text, max(0, width - len(self._ellipsis))).rstrip()
+        kept = set_cell_size(text, max(0, width - len(self._ellipsis))).rstrip(" :")
         return (kept + self._ellipsis)[: max(0, width)]
 
     def wrapped(self, text: str, *, indent: str = "", style: str = "") -> list[Text]:

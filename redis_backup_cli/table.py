@@ -159,10 +159,16 @@ class _Table:
         return heading + [line for text in texts for line in self._page.wrapped(text, indent="  ")]
 
     def _is_told(self, code: str, message: str, shared: SharedHint) -> bool:
-        """Whether the words of a message are in a row or in the hint. Short ones ("does", "not") do not count alone."""
-        note = self._shown.get((code, general(message, shared.instances[0])), "")
-        told = _words(note) | _words(self._page.printable(shared.hint))
-        return all(word in told for word in _words(self._page.printable(message)) if len(word) > _SHORT_WORD)
+        """Whether the words of a message are in a row or in the hint; where it names an ARN, its long words.
+
+        `RAM does not allow kvstore:CreateBackup on acs:…` is told by `grant kvstore:CreateBackup on acs:… to …`.
+        """
+        message, hint = (general(text, shared.instances[0]) for text in (message, shared.hint))
+        told = _words(self._shown.get((code, message), "")) | _words(self._page.printable(hint))
+        words = _words(self._page.printable(message))
+        if any(word.startswith("acs:") for word in words):
+            words = {word for word in words if len(word) > _SHORT_WORD}
+        return words <= told
 
     def _notes(self) -> list[str]:
         """Return what the last column says of each row; the message of an error once, where it occurs first."""
@@ -199,9 +205,9 @@ class _Table:
 
 
 def _state(outcome: Outcome) -> str:
-    """Return the state, and the progress of a running backup: `"running 45 %"`."""
+    """Return the state, and the progress of a running backup: `"running 45%"`."""
     percent = outcome.progress if outcome.state is State.RUNNING else None
-    return outcome.state.value if percent is None else f"{outcome.state.value} {percent} %"
+    return outcome.state.value if percent is None else f"{outcome.state.value} {percent}%"
 
 
 def _first_job_id(outcome: Outcome) -> str:

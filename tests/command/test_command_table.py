@@ -94,16 +94,16 @@ def test_a_night_on_80_columns() -> None:
     assert draw(NIGHT, 80) == (
         """\
 redis-backup in cn-hangzhou, backups since 2026-11-24T02:00:00Z
-Instance            State         Job IDs    Note
-r-bp1denied0000000  failed                   Forbidden.RAM: RAM does not allow…
-r-bp1denied0000001  failed                   Forbidden.RAM
-r-bp1ffffffffffff0  failed        10050 +1   BackupJobFailed: 2 of at most 2 ba…
-r-bp1zxszhcgatnx03  pending                  BackupJobExists: an older backup o…
+Instance            State        Job IDs    Note
+r-bp1denied0000000  failed                  Forbidden.RAM: RAM does not allow k…
+r-bp1denied0000001  failed                  Forbidden.RAM
+r-bp1ffffffffffff0  failed       10050 +1   BackupJobFailed: 2 of at most 2 bac…
+r-bp1zxszhcgatnx03  pending                 BackupJobExists: an older backup of…
 r-bp1zxszhcgatnx02  pending
-r-bp1zxszhcgatnx01  running 45 %  10041
-r-bp1zxszhcgatnx04  running       10061      attempt 2
-r-bp1zxszhcgatnx00  succeeded     10040
-r-bp1clusterclust0  succeeded     10001 +31
+r-bp1zxszhcgatnx01  running 45%  10041
+r-bp1zxszhcgatnx04  running      10061      attempt 2
+r-bp1zxszhcgatnx00  succeeded    10040
+r-bp1clusterclust0  succeeded    10001 +31
 
 Forbidden.RAM: r-bp1denied0000000, r-bp1denied0000001
   Hint: grant kvstore:CreateBackup on
@@ -210,6 +210,51 @@ def test_ids_and_states_are_whole_however_narrow_it_is(width: int) -> None:
     rows = [line.split("  ") for line in draw(NIGHT, width).splitlines()]
     assert {"r-bp1clusterclust0", "succeeded", "10001 +31"} <= {cell.strip() for row in rows for cell in row}
     assert sum(row[0] in NIGHT for row in rows) == len(NIGHT)
+
+
+def test_a_message_that_had_to_be_cut_stands_in_full_below_unless_the_hint_has_its_words() -> None:
+    full = failed(Problem("DiskFull", "no room is left on the disk of it, for now.", ErrorKind.UNKNOWN))
+    told = failed(
+        Problem(
+            "Busy",
+            "it runs another job at this very moment",
+            ErrorKind.UNKNOWN,
+            hint="this very moment runs another job at it",
+        )
+    )
+    assert draw({"r-1": full, "r-2": told}, 50).splitlines()[2:-1] == [
+        "Instance  State   Note",
+        "r-1       failed  DiskFull: no room is left on th…",
+        "r-2       failed  Busy: it runs another job at th…",
+        "",
+        "DiskFull: r-1",
+        "  no room is left on the disk of it, for now",
+        "Busy: r-2",
+        "  Hint: this very moment runs another job at it",
+    ]
+    assert "disk" not in draw({"r-1": full}, 80).partition("\n\n")[2]
+
+
+def test_messages_that_differ_in_their_times_are_one() -> None:
+    watched = {
+        f"r-{number}": pending(
+            "Watching", f"watched until 2026-11-24T02:0{number}:05Z, another may start", "none is needed"
+        )
+        for number in range(3)
+    }
+    assert draw(watched, 60).splitlines()[2:-1] == [
+        "Instance  State    Note",
+        "r-0       pending  Watching: watched until 2026-11-24T02:00…",
+        "r-1       pending  Watching",
+        "r-2       pending  Watching",
+        "",
+        "Watching: r-0, r-1, r-2",
+        "  watched until TIME, another may start",
+        "  Hint: none is needed",
+    ]
+    below = ["Watching: r-0", "  watched until 2026-11-24T02:00:05Z, another may start", "  Hint: none is needed"]
+    assert draw({"r-0": watched["r-0"]}, 60).splitlines()[-4:-1] == below
+    assert draw({"r-0": watched["r-0"]}, 100).splitlines()[-3:-1] == [below[0], below[2]]
 
 
 @pytest.mark.parametrize("height", [15, 24, 40])
