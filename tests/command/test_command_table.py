@@ -235,6 +235,24 @@ def test_a_message_that_had_to_be_cut_stands_in_full_below_unless_the_hint_has_i
     assert "disk" not in draw({"r-1": full}, 80).partition("\n\n")[2]
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_an_arn_stands_below_once_in_the_hint(width: int) -> None:
+    rows, _, below = draw(NIGHT, width).partition("\n\n")
+    assert (below.count("acs:"), below.count("RAM does not allow")) == (1, 0)
+    if width == 60:
+        assert rows.splitlines()[3].endswith("  Forbidden.RAM…")
+
+
+def test_wide_and_control_characters_in_any_column_keep_the_columns_straight() -> None:
+    message = "备份" * 8
+    outcomes = {"r-备\x1b[1m份": failed(Problem("A", message, ErrorKind.UNKNOWN), "7"), "r-1": Outcome(State.SUCCEEDED)}
+    assert draw(outcomes, 45).splitlines()[2:5] == [
+        "Instance  State      Job IDs  Note",
+        "r-备份    failed     7        A: 备份备份备…",
+        "r-1       succeeded",
+    ]
+
+
 def test_messages_that_differ_in_their_times_are_one() -> None:
     watched = {
         f"r-{number}": pending(
