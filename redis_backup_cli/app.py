@@ -26,7 +26,7 @@ from .credentials import CredentialChain
 from .durations import format_duration
 from .errors import CommandError, NoAnswerError, RefusedError
 from .polling import Display, Polling
-from .progress import LineProgress
+from .progress import LineProgress, can_redraw
 from .report import MergedReport
 from .values import describe_flaw
 
@@ -121,9 +121,8 @@ class App:
         return not out.has_failed
 
     def _conclude(self, wait: int | None) -> int:
-        """Say what became of the backups and what to do, and return the exit code."""
+        """Say what to do next, and return the exit code."""
         report, err = self._report, self._context.err
-        _print(self._out, f"{self._counts()} after {self._elapsed()}.")
         if State.FAILED.value in report.counts:
             return 1
         if report.is_done:
@@ -207,19 +206,15 @@ class App:
 
     def _display(self) -> LineProgress | LiveTable:
         stream = cast(TextIO, self._out)
-        if not self._out.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-            return LineProgress(self._report, stream, self._clock, self._heading)
+        if not can_redraw(stream, os.environ):
+            return LineProgress(self._report, stream, self._clock, self._heading, self._elapsed)
         from .table import LiveTable
 
-        return LiveTable(self._report, stream, lambda: f"{self._heading()} · {self._elapsed()} · {self._counts()}")
+        return LiveTable(self._report, stream, self._heading, self._elapsed)
 
     def _heading(self) -> str:
         options, since = self._options, timestamps.render(self._report.request.since)
         return f"{options['function']} in {options['region']}, backups since {since}"
-
-    def _counts(self) -> str:
-        counts = [f"{count} {state}" for state, count in self._report.counts.items()]
-        return ", ".join(counts) or "no instance is known yet"
 
     def _elapsed(self) -> str:
         return format_duration(self._clock.monotonic() - self._began)

@@ -1,8 +1,9 @@
-"""Progress where there is no terminal: one line per change of an instance's state, for eyes and for grep."""
+"""Progress where there is no terminal: one line per change of an instance's state, for people and for grep."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from typing import TextIO
 
 from redis_backup import timestamps
@@ -10,25 +11,45 @@ from redis_backup.request.instances import InstanceRef
 from redis_backup.runtime import Clock
 from redis_backup.states import Outcome, State
 
+from .hints import first_few, printable, shared_hints
 from .report import MergedReport
+
+_NAMED = 5  # instances that a hint names
+# States in the order in which a person has to see them.
+BY_URGENCY = (State.FAILED, State.PENDING, State.RUNNING, State.PLANNED, State.SUCCEEDED)
+_NOT_CI = ("", "0", "false")
 
 
 class LineProgress:
     """Writes to `stream`, each line at once."""
 
-    def __init__(self, report: MergedReport, stream: TextIO, clock: Clock, heading: Callable[[], str]) -> None:
-        self._report, self._stream, self._clock, self._heading = report, stream, clock, heading
+    def __init__(
+        self,
+        report: MergedReport,
+        stream: TextIO,
+        clock: Clock,
+        heading: Callable[[], str],
+        elapsed: Callable[[], str],
+    ) -> None:
+        self._report, self._stream, self._clock = report, stream, clock
+        self._heading, self._elapsed = heading, elapsed
         self._shown: dict[InstanceRef, object] = {}
 
     def __enter__(self) -> LineProgress:
         self._write(self._heading())
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Nothing is left to tidy up."""
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Write each hint once, and the totals where the command was not stopped."""
+        for shared in shared_hints(self._report.outcomes.items()):
+            if shared.hint:
+                names = first_few([instance.key for instance in shared.instances], _NAMED)
+                self._write(f"hint for {shared.codes} ({names}): {shared.hint}")
+        if not error:
+            self._write(totals(self._report.outcomes.values(), self._elapsed()))
 
     def show(self) -> None:
-        """A line for each instance that is not as it was."""
+        """Write a line for each instance that has changed."""
         for instance, outcome in self._report.outcomes.items():
             news = (outcome.state, outcome.job_ids, outcome.error and outcome.error.code)
             if self._shown.get(instance) != news:
@@ -36,13 +57,28 @@ class LineProgress:
                 self._write(f"{instance.key} {outcome.state.value}{_details(outcome)}")
 
     def note(self, text: str) -> None:
-        """A line of its own."""
+        """Write a line about what concerns no single instance."""
         self._write(text)
 
     def _write(self, text: str) -> None:
         moment = timestamps.from_epoch(int(self._clock.time()))
+        text = printable(text, self._stream.encoding or "utf-8")
         self._stream.write(f"{timestamps.render(moment)} {text}\n")
         self._stream.flush()
+
+
+def can_redraw(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Return whether what is on `stream` can be drawn anew: it is a terminal, neither a dumb one nor a CI system's."""
+    is_ci = environ.get("CI", "").lower() not in _NOT_CI
+    return stream.isatty() and environ.get("TERM", "dumb") != "dumb" and not is_ci
+
+
+def totals(outcomes: Iterable[Outcome], elapsed: str) -> str:
+    """Return how many instances are in each state: `"3 instances after 42 s: 1 failed, 2 succeeded"`."""
+    counts = Counter(outcome.state for outcome in outcomes)
+    total = counts.total()
+    states = ", ".join(f"{counts[state]} {state.value}" for state in BY_URGENCY if counts[state])
+    return f"{total} instance{'' if total == 1 else 's'} after {elapsed}: {states or 'none is known yet'}"
 
 
 def _details(outcome: Outcome) -> str:
@@ -51,13 +87,13 @@ def _details(outcome: Outcome) -> str:
         words.append(f"attempts={outcome.attempts}")
     if outcome.adopted and outcome.error:
         words.append("adopted")
-    words.append(note(outcome, with_hint=outcome.state is State.FAILED))
+    if outcome.error:
+        words.append(error_text(outcome.error.code, outcome.error.message))
+    else:
+        words.append("; ".join(text for text in ("adopted" if outcome.adopted else "", outcome.note) if text))
     return "".join(f" {word}" for word in words if word)
 
 
-def note(outcome: Outcome, *, with_hint: bool) -> str:
-    """An instance's error in words, or what else there is to say of it."""
-    if not outcome.error:
-        return "; ".join(text for text in ("adopted" if outcome.adopted else "", outcome.note) if text)
-    hint = f"; {outcome.error.hint}" if with_hint and outcome.error.hint else ""
-    return f"{outcome.error.code}: {outcome.error.message.rstrip('.')}{hint}"
+def error_text(code: str, message: str) -> str:
+    """Return an error in a line: `"BackupJobFailed: 2 of at most 2 backups of this request failed"`."""
+    return f"{code}: {message.rstrip('.')}"
