@@ -120,7 +120,7 @@ def test_a_follow_up_watches_before_it_starts(make_cloud: Make) -> None:
 
 
 def test_a_follow_up_does_not_start_while_another_deliverys_backup_is_in_the_gap(make_cloud: Make) -> None:
-    """An older backup ran until 169 s; a follow-up starts one of 20 s, and a follow-up of another delivery sees nothing."""
+    """An older backup ran until 169 s; a follow-up starts one of 20 s; that of another delivery sees nothing."""
     cloud = make_cloud(
         Instance("r-1", duration=20),
         behaviour=Behaviour(listing_lag=60),
