@@ -120,11 +120,11 @@ def test_a_follow_up_watches_before_it_starts(make_cloud: Make) -> None:
 
 
 def test_a_follow_up_does_not_start_while_another_deliverys_backup_is_in_the_gap(make_cloud: Make) -> None:
-    """An older backup ran until 169 s; a follow-up starts one of 20 s, and another chain's follow-up sees nothing."""
+    """An older backup ran until 169 s; a follow-up starts one of 20 s; that of another delivery sees nothing."""
     cloud = make_cloud(
         Instance("r-1", duration=20),
         behaviour=Behaviour(listing_lag=60),
-        function=FunctionConfig(async_task=False),  # so that there are two chains
+        function=FunctionConfig(async_task=False),  # so that both deliveries have follow-ups
         clock=ExactClock(),
     )
     cloud.kvstore.instance("r-1").add_backup(DEFAULT_START - 60, DEFAULT_START + 169)
@@ -436,7 +436,7 @@ def test_each_shard_is_summed_up(make_cloud: Make) -> None:
     ]
 
 
-def test_a_chain_counts_what_ended_in_each_of_its_invocations(make_cloud: Make) -> None:
+def test_follow_ups_count_what_ended_in_each_earlier_invocation(make_cloud: Make) -> None:
     fleet = [
         Instance("r-1", duration=20),
         Instance("r-2", duration=90),

@@ -143,7 +143,7 @@ def instance(entry: Mapping[str, Any]) -> Instance:
     is_cluster = str(entry.get("ArchitectureType")).lower() == "cluster"
     created, shards = time(entry.get("CreateTime")), number(entry.get("ShardCount"))
     has_job_per_shard = is_cluster and (created < _ONE_JOB_ID_SINCE if created else None)
-    if has_job_per_shard and not shards:  # how many is not said, so that no number of them is known to be all
+    if has_job_per_shard and not shards:  # without their number it is never certain that all are listed
         has_job_per_shard, shards = None, _MOST_SHARDS
     return Instance(
         is_cluster,

@@ -170,7 +170,7 @@ def error_fields(problem: Problem | None) -> dict[str, Any]:
 
 
 def _join_within(texts: Sequence[str], length: int) -> str | None:
-    """Join as many of the strings as fit into `length` characters by commas: `["a", "b", "c"], 3` → `"a,b"`."""
+    """Join as many of the strings as fit into `length` characters by commas: `["a", "b", "c"], 4` → `"a,b"`."""
     joined = ",".join(texts)
     return (joined if len(joined) <= length else joined[:length].rpartition(",")[0]) or None
 

@@ -141,8 +141,8 @@ def test_a_line_that_pins_nothing_is_refused(line: str, fault: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("pins", "fault"),
     [
-        ({}, 'a asks for b<2,>=1; python_version < "3.11", and none is pinned'),
-        ({"b": "2"}, 'a asks for b<2,>=1; python_version < "3.11", and 2 is pinned'),
+        ({}, 'a requires b<2,>=1; python_version < "3.11", but none is pinned'),
+        ({"b": "2"}, 'a requires b<2,>=1; python_version < "3.11", but 2 is pinned'),
     ],
 )
 def test_what_is_not_pinned_for_the_runtimes_python_is_named(pins: dict[str, str], fault: str) -> None:
