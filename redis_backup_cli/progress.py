@@ -39,7 +39,7 @@ class LineProgress:
         self._write(self._heading())
         return self
 
-    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, error: object = None, *_: object) -> None:
         """Write each hint once, and the totals where the command was not stopped."""
         for shared in shared_hints(self._report.outcomes.items()):
             if shared.hint:

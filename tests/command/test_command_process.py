@@ -120,9 +120,7 @@ def test_a_terminal_gets_a_live_table(colour: bool) -> None:
         last = ended.out.rpartition("Instance")[2]
         assert ended.code == 1
         assert [
-            name
-            for name in ("r-a", "r-b", "succeeded", "failed", "BackupJobFailed", "Hint: look at")
-            if name not in last
+            name for name in ("r-a", "r-b", "succeeded", "failed", "BackupJobFailed", "Hint: check") if name not in last
         ] == []
         assert bool(re.search(r"\x1b\[(\d+;)*3[0-7]m", ended.out)) is colour
         assert ended.out.count("Instance") > 2, "the table is drawn again as it changes"

@@ -390,7 +390,7 @@ def some_report(outcomes: Mapping[str, Outcome]) -> MergedReport:
     now = timestamps.parse("2026-11-24T02:00:00Z")
     request = batches.read_fields({"instance_ids": list(outcomes), "since": "2026-11-24T02:00:00Z"}, "cn-hangzhou", now)
     report = MergedReport(request)
-    report.take(Answer({ref(name): outcome for name, outcome in outcomes.items()}))
+    report.add(Answer({ref(name): outcome for name, outcome in outcomes.items()}))
     return report
 
 
