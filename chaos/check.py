@@ -29,8 +29,8 @@ def check(story: Story, counts: Counter[str], wrong: list[str]) -> None:
             wrong.append(f"time-out: {invocation.request_id} did not end before it")
         text = invocation.everything()
         wrong.extend(f"secret: {invocation.request_id} let out {mark}…" for mark in SECRETS if mark in text)
-    if story.cloud.elsewhere:
-        wrong.append(f"redirect: {len(story.cloud.elsewhere)} calls followed one to another host")
+    if story.cloud.redirected:
+        wrong.append(f"redirect: {len(story.cloud.redirected)} calls followed one to another host")
     most, made = most_invocations(story), first_attempts(story)
     if made > most and story.plan.function.async_task:  # else each repeat makes a chain of its own
         wrong.append(f"invocations: {made} for one event, at most {most:.0f} are to be expected")

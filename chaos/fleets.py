@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from chaos.events import moment
 from simulator.cloud import Cloud
-from simulator.exact import ExactClock
+from simulator.exact_clock import ExactClock
 from simulator.fc.config import FunctionConfig
 from simulator.fc.invocation import Handler
 from simulator.kvstore.fleet import Fleet, Instance

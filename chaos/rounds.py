@@ -13,7 +13,7 @@ from chaos.plan import Plan, draw
 from chaos.story import Story
 from simulator.clock import DEFAULT_START
 from simulator.cloud import Cloud
-from simulator.exact import ExactClock
+from simulator.exact_clock import ExactClock
 from simulator.fc.invocation import Handler, Invocation
 from simulator.kvstore.fleet import Fleet
 

@@ -150,7 +150,7 @@ def test_chaos_sees_what_a_function_does_wrong(times: int, changes: Any, say: st
 def test_chaos_sees_a_redirect_that_was_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     class Elsewhere(Cloud):
         def __enter__(self) -> Cloud:
-            self.elsewhere.append(Request("GET", "/", {}, {}, b""))
+            self.redirected.append(Request("GET", "/", {}, {}, b""))
             return super().__enter__()
 
     monkeypatch.setattr(rounds, "Cloud", Elsewhere)
