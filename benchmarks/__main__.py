@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: see `--help`."""
+"""The command `python -m benchmarks`."""
 
 from __future__ import annotations
 
@@ -6,56 +6,59 @@ from pathlib import Path
 
 import click
 
-from benchmarks import cold_start, report_page, simulated, throughput
+from benchmarks import cold_start, report, simulated_clock, throughput
 from benchmarks.environment import PROJECT, Environment, UnavailableError, prepare
-from benchmarks.measure import Measure
+from benchmarks.result import Result
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--rounds", default=5, show_default=True, help="Of each measurement that takes real time.")
-@click.option("--instances", default=10_000, show_default=True, help="Of the one that is split into shards.")
-@click.option("--only", default="abcdefg", show_default=True, help="The letters of what is measured.")
-@click.option("--docs", type=click.Path(path_type=Path), default=PROJECT / "docs", help="Where the page goes.")
+@click.option("--rounds", default=5, show_default=True, help="Rounds of each measurement in real time.")
+@click.option("--instances", default=10_000, show_default=True, help="Number of instances of benchmark e.")
+@click.option("--only", default="abcdefg", show_default=True, help="Letters of the benchmarks to run.")
+@click.option(
+    "--docs", type=click.Path(path_type=Path), default=PROJECT / "docs", help="Folder of the page and its plot."
+)
 def main(rounds: int, instances: int, only: str, docs: Path) -> None:
     """Measure how fast, small and cheap the function is, and write docs/benchmarks.md with its plot.
 
-    Builds the package first, in build/bench. A page is written only where all is measured.
+    The package is built first, in build/benchmarks. The page is written only when all benchmarks have run.
     """
     try:
-        say("building the package")
+        log("building the package")
         environment = prepare(PROJECT / "build" / "benchmarks")
-    except UnavailableError as lack:
-        raise click.ClickException(f"nothing can be measured: {lack}") from None
-    measures: list[Measure] = []
+    except UnavailableError as error:
+        raise click.ClickException(f"nothing can be measured: {error}") from None
+    results: list[Result] = []
     if "a" in only:
-        measures += cold_start.measure(environment, rounds, say)
+        results += cold_start.measure(environment, rounds, log)
     if set(only) & set("bcd"):
-        measures += throughput.measure(environment, rounds, say)
+        results += throughput.measure(environment, rounds, log)
     if "e" in only:
-        measures += simulated.shards(instances, say)
+        results += simulated_clock.shards(instances, log)
     if "f" in only:
-        measures += simulated.follow(say)
+        results += simulated_clock.follow(log)
     if "g" in only:
-        measures.append(size(environment))
-    for each in measures:
+        results.append(size(environment))
+    for each in results:
         target = f"target {each.target:.2f}: {each.verdict.strip('*')}" if each.target else ""
         click.echo(f"{each.letter}  {each.what}\n   {each.value}  ({each.reference})  {each.rounded}  {target}")
     if set(only) >= set("abcdefg"):
-        (docs / "benchmarks.md").write_text(report_page.markdown(measures, rounds), encoding="utf-8")
-        (docs / report_page.PLOT).write_text(report_page.plot(measures), encoding="utf-8")
+        (docs / "benchmarks.md").write_text(report.markdown(results, rounds), encoding="utf-8")
+        (docs / report.PLOT).write_text(report.plot(results), encoding="utf-8")
         click.echo(f"written: {docs / 'benchmarks.md'}")
 
 
-def size(environment: Environment) -> Measure:
-    """(g) How large the package is."""
+def size(environment: Environment) -> Result:
+    """Measure the size of the package (g)."""
     ours, plain = (
         path.with_name(f"{path.name}.zip").stat().st_size for path in (environment.package, environment.plain)
     )
     value, reference = f"{ours / 1e6:.2f} MB", f"the limit, 10 MB; as pip installs it {plain / 1e6:.2f} MB"
-    return Measure("g", "package, zipped", value, reference, ours / 1e7, 1.0)
+    return Result("g", "package, zipped", value, reference, ours / 1e7, 1.0)
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
+    """Write a line of progress to standard error."""
     click.echo(f"… {text}", err=True)
 
 

@@ -1,4 +1,4 @@
-"""(a) The cold path: from the start of the process to the first signed CreateBackup at the server, over TLS."""
+"""Benchmark a, the cold start: from the start of the process to the arrival of CreateBackup, over TLS."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.cloud_process import CloudProcess, cloud_process
-from benchmarks.environment import Environment, UnavailableError, part_of_a_core
-from benchmarks.measure import Measure
+from benchmarks.environment import Environment, UnavailableError, cpu_limit
+from benchmarks.result import Result
 
-PARTS = 0.1  # of a core; what a function of 128 MB or so is given
+CPU_SHARE = 0.1  # of a core; about what a function with 128 MB gets
 
 
-def measure(environment: Environment, rounds: int, say: Callable[[str], None]) -> list[Measure]:
-    """Measure at a full core, and at a part of one where that can be had."""
-    measures = []
+def measure(environment: Environment, rounds: int, log: Callable[[str], None]) -> list[Result]:
+    """Measure with a full core, and with a tenth of one where this machine can limit that."""
+    results = []
     with cloud_process(instances=1000, tls=environment.certificate) as cloud:
         numbers = itertools.count()
-        say(f"cold path, {rounds} rounds")
-        measures += _measure(environment, cloud, rounds, numbers, "full core", None)
+        log(f"cold start, {rounds} rounds")
+        results += _measure(environment, cloud, rounds, numbers, "full core", None)
         try:
-            with part_of_a_core(PARTS) as group:
-                say(f"cold path at {PARTS} core, 3 rounds")
-                measures += _measure(environment, cloud, 3, numbers, f"{PARTS} core", group)
-        except UnavailableError as lack:
-            say(f"not measured: {lack}")
-    return measures
+            with cpu_limit(CPU_SHARE) as group:
+                log(f"cold start with {CPU_SHARE} core, 3 rounds")
+                results += _measure(environment, cloud, 3, numbers, f"{CPU_SHARE} core", group)
+        except UnavailableError as error:
+            log(f"not measured: {error}")
+    return results
 
 
 def _measure(
@@ -38,27 +38,30 @@ def _measure(
     numbers: itertools.count[int],
     where: str,
     group: Path | None,
-) -> list[Measure]:
-    """Each round runs all three, so that what else the machine does strikes all alike; the median round counts."""
-    ways = {"plain": ("plain_sdk.py", environment.plain), "function": ("function.py", environment.package)}
-    ways["hand"] = ("by_hand.py", environment.package)
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
+) -> list[Result]:
+    """Run all three programs in each round, so that other load on the machine affects all of them. Use the medians."""
+    programs = {
+        "plain SDK": ("plain_sdk.py", environment.plain),
+        "function": ("function.py", environment.package),
+        "standard library": ("standard_library.py", environment.package),
+    }
+    seconds: dict[str, list[float]] = {program: [] for program in programs}
     for _ in range(rounds):
-        for way, (script, path) in ways.items():
+        for program, (script, path) in programs.items():
             number = next(numbers)
-            instance = [str(1), str(number)] if way == "function" else [f"r-bench{number:05d}"]
+            instance = [str(1), str(number)] if program == "function" else [f"r-bench{number:05d}"]
             cloud.calls()
             began = time.time()
             environment.run(script, path, *instance, environ=cloud.environ, group=group)
             arrived = [moment for moment, operation in cloud.calls() if operation == "CreateBackup"]
-            seconds[way].append(arrived[0] - began)
+            seconds[program].append(arrived[0] - began)
 
-    def compared(way: str, what: str, target: float | None) -> Measure:
-        share = median(one / plain for one, plain in zip(seconds[way], seconds["plain"], strict=True))
-        value, reference = (f"{1000 * median(seconds[each]):,.0f} ms" for each in (way, "plain"))
-        return Measure("a", f"{what}, {where}", value, f"plain SDK: {reference}", share, target)
+    def compare(program: str, what: str, target: float | None) -> Result:
+        share = median(one / plain for one, plain in zip(seconds[program], seconds["plain SDK"], strict=True))
+        value, reference = (f"{1000 * median(seconds[each]):,.0f} ms" for each in (program, "plain SDK"))
+        return Result("a", f"{what}, {where}", value, f"plain SDK: {reference}", share, target)
 
     return [
-        compared("function", "cold start to CreateBackup", 0.5),
-        compared("hand", "the floor: signed by hand, standard library alone", None),
+        compare("function", "cold start to CreateBackup", 0.5),
+        compare("standard library", "the minimum: CreateBackup with the standard library only", None),
     ]

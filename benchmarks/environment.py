@@ -1,4 +1,4 @@
-"""What is measured, and where: the package as it is deployed, the SDK as pip installs it, and a part of a core."""
+"""Builds what is measured: the package as it is deployed, the SDK as pip installs it, certificates, a CPU limit."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ CGROUPS = (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup"))
 
 
 class UnavailableError(Exception):
-    """This machine lacks something that a measurement needs; the text says what."""
+    """This machine does not have what a measurement needs; the message says what."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """The runtime's Python, the package, the SDK as pip would install it (all of it, compiled), and certificates."""
+    """The runtime's Python, the package, the whole SDK as pip installs it (with `.pyc` files), and certificates."""
 
     python: str
     package: Path
     plain: Path
     certificate: tuple[str, str]
-    trusted: str  # a bundle of all the usual certificates, and the simulator's
+    trusted: str  # the usual bundle of certificates, with the simulator's added
 
     def run(self, script: str, where: Path, *arguments: str, environ: dict[str, str], group: Path | None = None) -> str:
-        """Run one of the scripts, with only `where` to import from, and return what it prints."""
+        """Run one of the scripts, which can import from `where` alone, and return its output. Raise RuntimeError."""
         code = f"import sys, runpy; sys.path.insert(0, {str(where)!r}); sys.argv = sys.argv[1:]; "
         code += "runpy.run_path(sys.argv[0], run_name='__main__')"
         command = [self.python, "-I", "-S", "-B", "-c", code, str(SCRIPTS / script), *arguments]
         if group:
             command = ["/bin/sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh", *command]
         environ = {**environ, "SSL_CERT_FILE": self.trusted}
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603 - our own
-        if done.returncode:
-            raise RuntimeError(f"{script} failed\n{done.stderr}")
-        return done.stdout
+        process = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+        if process.returncode:
+            raise RuntimeError(f"{script} failed\n{process.stderr}")
+        return process.stdout
 
 
 def prepare(build: Path) -> Environment:
-    """Build what is measured. Raise UnavailableError where there is no interpreter of the runtime's version."""
-    package = packager()
+    """Build everything in the folder. Raise UnavailableError without a Python of the runtime's version."""
+    package = load_package_script()
     python = package.find_python()
     if python is None:
-        raise UnavailableError(f"no Python {package.PYTHON} is at hand")
+        raise UnavailableError(f"this machine has no Python {package.PYTHON}")
     package.build(build / "package")
     plain = build / "plain"
     shutil.rmtree(plain, ignore_errors=True)
@@ -69,8 +69,8 @@ def prepare(build: Path) -> Environment:
     return Environment(python, build / "package", plain, (str(certificate), str(key)), str(trusted))
 
 
-def packager() -> ModuleType:
-    """deploy/package.py, which is a script."""
+def load_package_script() -> ModuleType:
+    """Import deploy/package.py, which is a script and not in a package."""
     spec = importlib.util.spec_from_file_location("deploy_package", PROJECT / "deploy" / "package.py")
     if spec is None or spec.loader is None:
         raise UnavailableError("deploy/package.py is missing")
@@ -80,7 +80,7 @@ def packager() -> ModuleType:
 
 
 def make_certificate(certificate: Path, key: Path) -> None:
-    """A certificate of 127.0.0.1 that signs itself, good for a day."""
+    """Write a self-signed certificate for 127.0.0.1, valid for a day, and its key, as PEM files."""
     import ipaddress
     from datetime import datetime, timedelta, timezone
 
@@ -92,7 +92,7 @@ def make_certificate(certificate: Path, key: Path) -> None:
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "simulator")])
     now = datetime.now(timezone.utc)
-    made = (
+    signed = (
         x509.CertificateBuilder(name, name, private.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=1))
@@ -100,14 +100,14 @@ def make_certificate(certificate: Path, key: Path) -> None:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(private, hashes.SHA256())
     )
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     plain = serialization.NoEncryption()
     key.write_bytes(private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
 
 
 @contextmanager
-def part_of_a_core(share: float) -> Iterator[Path]:
-    """A cgroup (version 1 or 2) with that share of one core. Raise UnavailableError where none can be made."""
+def cpu_limit(share: float) -> Iterator[Path]:
+    """Make a cgroup (version 1 or 2) with that share of one core. Raise UnavailableError where that is not allowed."""
     group, period = None, 100_000  # microseconds
     for root in CGROUPS:
         group = root / f"redis-backup-bench-{os.getpid()}"
@@ -124,7 +124,7 @@ def part_of_a_core(share: float) -> Iterator[Path]:
                 group.rmdir()
             group = None
     if group is None:
-        raise UnavailableError("no cgroup can be made here to take a part of a core away")
+        raise UnavailableError("this machine does not allow a cgroup, which limits the CPU")
     try:
         yield group
     finally:

@@ -1,4 +1,4 @@
-"""(b), (c) and (d): a thousand instances at once, over plain HTTP and over TLS."""
+"""Benchmarks b, c and d: time, API calls and memory for a thousand instances, over HTTP and over TLS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import median
 
 from benchmarks.cloud_process import cloud_process
 from benchmarks.environment import Environment
-from benchmarks.measure import Measure
+from benchmarks.result import Result
 
 INSTANCES = 1000
 LATENCY = 0.05  # seconds that an API call takes
@@ -20,13 +20,13 @@ ENVIRON = {
 }
 
 
-def measure(environment: Environment, rounds: int, say: Callable[[str], None]) -> list[Measure]:
-    """Run the package's handler in a process of its own, the cloud in another."""
-    measures, memory, calls = [], 0.0, 0
+def measure(environment: Environment, rounds: int, log: Callable[[str], None]) -> list[Result]:
+    """Measure the package's handler in its own process, with the cloud in another."""
+    results, memory, calls = [], 0.0, 0
     for scheme, tls in (("HTTP", None), ("HTTPS", environment.certificate)):
         seconds = []
         for number in range(rounds):
-            say(f"{INSTANCES} instances over {scheme}, round {number + 1} of {rounds}")
+            log(f"{INSTANCES} instances over {scheme}, round {number + 1} of {rounds}")
             with cloud_process(instances=INSTANCES, latency=LATENCY, tls=tls) as cloud:
                 environ = {**cloud.environ, **ENVIRON}
                 result = json.loads(
@@ -40,13 +40,13 @@ def measure(environment: Environment, rounds: int, say: Callable[[str], None]) -
         ideal = calls * LATENCY / CONCURRENCY
         share = median(seconds) / ideal
         what = f"{INSTANCES:,} instances, {1000 * LATENCY:.0f} ms a call, {CONCURRENCY} at a time, {scheme}"
-        measures.append(Measure("b", what, f"{median(seconds):.2f} s", f"ideal: {ideal:.2f} s", share, 1.15))
+        results.append(Result("b", what, f"{median(seconds):.2f} s", f"ideal: {ideal:.2f} s", share, 1.15))
     each = calls / INSTANCES
-    least = "3: two looks and CreateBackup (at most 3.05)"
-    measures.append(Measure("c", "API calls per instance", f"{each:.3f}", least, each / 3, 3.05 / 3))
+    least = "3: two lists and CreateBackup (at most 3.05)"
+    results.append(Result("c", "API calls per instance", f"{each:.3f}", least, each / 3, 3.05 / 3))
     with cloud_process(instances=1, tls=environment.certificate) as cloud:
         alone = json.loads(environment.run("function.py", environment.package, "1", environ=cloud.environ))["memory"]
     for count, most in ((1, alone), (INSTANCES, memory)):
         what = f"peak memory, {count:,} instance{'s' if count > 1 else ''}"
-        measures.append(Measure("d", what, f"{most / 1e6:.0f} MB", "100 MB", most / 1e8, 1.0))
-    return measures
+        results.append(Result("d", what, f"{most / 1e6:.0f} MB", "100 MB", most / 1e8, 1.0))
+    return results

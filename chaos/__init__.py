@@ -1,12 +1,13 @@
-"""Chaos: random fleets, events, faults, kills, outages and repeats, and what must hold all the same.
+"""Chaos tests: rounds of random fleets, events, faults, kills, outages and repeats, and what must hold after each.
 
-Everything is drawn from a round's seed, and invocations run side by side on an exact clock with one worker each, so
-that a failing seed replays exactly.
+`plan` draws a round from its seed (`instances`: its fleet), `events` makes the event, `rounds` runs it, `history`
+collects what happened and `invariants` checks it. `large_fleets` and `costs` measure fleets under a quota and the cost
+of a long backup. Invocations run side by side on an exact clock with one worker each, so that a seed replays exactly.
 """
 
 from chaos.costs import cost_of_following
-from chaos.plan import MAX_ATTEMPTS, Plan, draw
+from chaos.history import SECRETS
+from chaos.plan import MAX_ATTEMPTS, Plan, draw_plan
 from chaos.rounds import Round, run_plan, run_round
-from chaos.story import SECRETS
 
-__all__ = ["MAX_ATTEMPTS", "SECRETS", "Plan", "Round", "cost_of_following", "draw", "run_plan", "run_round"]
+__all__ = ["MAX_ATTEMPTS", "SECRETS", "Plan", "Round", "cost_of_following", "draw_plan", "run_plan", "run_round"]

@@ -1,4 +1,4 @@
-"""What following a long backup costs."""
+"""The compute time that a long backup costs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from simulator.kvstore.fleet import Fleet, Instance
 
 
 def cost_of_following() -> tuple[float, float]:
-    """Seconds of compute time that a 10-minute backup takes, at 100 ms a call: followed up, and waited for inside."""
+    """Return the seconds of compute time of a 10-minute backup, at 100 ms a call: with follow-ups, and with waiting."""
     costs = []
     for wait_seconds, settings in ((0, {}), (900, {"BACKUP_FOLLOW_SECONDS": "0"})):
         fleet = Fleet([Instance("r-tenminutes", duration=600.0)])

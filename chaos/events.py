@@ -1,4 +1,4 @@
-"""The event that a round delivers, in the shape of its trigger."""
+"""The event of a round, as its trigger sends it."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from typing import Any
 from chaos.plan import Plan
 
 
-def moment(seconds: float) -> str:
-    """A time as triggers write it."""
+def rfc3339(seconds: float) -> str:
+    """Return a time as triggers write it: 1795485600.0 → `2026-11-24T02:00:00.000Z`."""
     text = datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
 
-def since_of(plan: Plan, since: float) -> list[float]:
-    """From when on each instance's backup is to have begun (less `max_age_minutes`), in the fleet's order."""
+def earliest_starts(plan: Plan, since: float) -> list[float]:
+    """Return the earliest start time of each instance's backup that satisfies the request, in the fleet's order."""
     earliest = since - 60 * plan.max_age_minutes
     if plan.trigger != "batch":
         return [earliest] * len(plan.instances)
     _, second = _halves(plan)
-    return [earliest if number in second else earliest - plan.earlier for number in range(len(plan.instances))]
+    return [earliest if number in second else earliest - plan.first_event_lead for number in range(len(plan.instances))]
 
 
-def build(plan: Plan, since: float, delivered: float) -> Any:
-    """The event of one delivery. `since` is the trigger's moment, `delivered` that of this delivery."""
+def build_event(plan: Plan, since: float, delivered_at: float) -> Any:
+    """Return the event of one delivery. `since`: the trigger's time; `delivered_at`: the time of this delivery."""
     everything = range(len(plan.instances))
     if plan.trigger == "batch":
         first, second = _halves(plan)
         batch = [
-            _cloud_event(plan, 1, _request(plan, first), since - plan.earlier, delivered),
-            _cloud_event(plan, 2, _request(plan, second), since, delivered),
+            _cloud_event(plan, 1, _request(plan, first), since - plan.first_event_lead, delivered_at),
+            _cloud_event(plan, 2, _request(plan, second), since, delivered_at),
         ]
         return [json.dumps(each) for each in batch] if plan.seed % 2 else batch
     request = _request(plan, everything)
     if plan.trigger == "event":
-        return _cloud_event(plan, 1, request, since, delivered)
+        return _cloud_event(plan, 1, request, since, delivered_at)
     if plan.trigger == "timer":
-        return {"triggerTime": moment(since), "triggerName": "chaos", "payload": json.dumps(request)}
-    return asked(plan, {**request, "since": moment(since)}, since)
+        return {"triggerTime": rfc3339(since), "triggerName": "chaos", "payload": json.dumps(request)}
+    return manual_event(plan, {**request, "since": rfc3339(since)}, since)
 
 
-def asked(plan: Plan, request: dict[str, Any], since: float) -> dict[str, Any]:
-    """A manual request, or the same as an HTTP trigger's event."""
+def manual_event(plan: Plan, request: dict[str, Any], since: float) -> dict[str, Any]:
+    """Return a manual request as it is, or as the event of an HTTP trigger."""
     if plan.trigger == "manual":
         return request
     return {
@@ -62,13 +62,8 @@ def asked(plan: Plan, request: dict[str, Any], since: float) -> dict[str, Any]:
     }
 
 
-def events_in(plan: Plan) -> int:
-    """How many requests a delivery holds."""
-    return 2 if plan.trigger == "batch" else 1
-
-
 def _halves(plan: Plan) -> tuple[range, range]:
-    """A batch's two events: some instances are named by both, and one may be all there is."""
+    """Return which instances each of a batch's two events names. Both may name the same."""
     count = len(plan.instances)
     return range(count // 2 + 1), range(count) if count < 3 else range(count // 2, count)
 
@@ -85,14 +80,14 @@ def _request(plan: Plan, numbers: range) -> dict[str, Any]:
     return request
 
 
-def _cloud_event(plan: Plan, number: int, data: dict[str, Any], time: float, delivered: float) -> dict[str, Any]:
-    published = max(time, delivered) if plan.republished else time
+def _cloud_event(plan: Plan, number: int, data: dict[str, Any], time: float, delivered_at: float) -> dict[str, Any]:
+    published = max(time, delivered_at) if plan.republished else time
     return {
         "id": f"chaos-{plan.seed}-{number}",
         "source": "chaos",
         "specversion": "1.0",
         "type": "chaos:Deploy",
-        "time": moment(time),
-        "aliyunpublishtime": moment(published),
+        "time": rfc3339(time),
+        "aliyunpublishtime": rfc3339(published),
         "data": data,
     }

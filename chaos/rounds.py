@@ -1,4 +1,4 @@
-"""Runs a round, and has it checked."""
+"""Runs a round, and checks it."""
 
 from __future__ import annotations
 
@@ -8,41 +8,42 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from chaos import check, events
-from chaos.plan import Plan, draw
-from chaos.story import Story
+from chaos import events, invariants
+from chaos.history import History
+from chaos.plan import Plan, draw_plan
 from simulator.clock import DEFAULT_START
 from simulator.cloud import Cloud
-from simulator.exact import ExactClock
-from simulator.fc.invocation import Handler, Invocation
+from simulator.exact_clock import ExactClock
+from simulator.fc.invocation import Handler
+from simulator.fc.state import Invocation
 from simulator.kvstore.fleet import Fleet
 
-MOST_DELIVERIES = 1000  # after which a round is taken for endless
+MAX_DELIVERIES = 1000  # a round with more is taken as endless
 
 
 @dataclass
 class Round:
-    """What one round came to. `violations` is empty where all that was promised held."""
+    """The result of one round. `violations` is empty when every invariant holds."""
 
     seed: int
-    beyond: bool
+    outside_limits: bool
     counts: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)  # each begins with its kind and a colon
 
     @property
     def kinds(self) -> set[str]:
-        """What sorts of violations there are."""
+        """The kinds of violations, such as `double`."""
         return {violation.partition(":")[0] for violation in self.violations}
 
 
 def run_round(seed: int, *, instances: int | None = None, handler: Handler | None = None) -> Round:
-    """Draw a round's plan and run it. `instances`: at most so many; `handler`: instead of the project's function."""
-    return run_plan(draw(seed, instances), handler)
+    """Draw a round's plan and run it. `instances`: at most so many. `handler`: replaces the project's function."""
+    return run_plan(draw_plan(seed, instances), handler)
 
 
 def run_plan(plan: Plan, handler: Handler | None = None) -> Round:
-    """Deliver what the plan says and whatever follows, until nothing is left to do; then check."""
-    result = Round(plan.seed, plan.beyond)
+    """Deliver the plan's events and all that follows from them, then check the invariants."""
+    result = Round(plan.seed, plan.outside_limits)
     clock = ExactClock(DEFAULT_START + plan.seed % 1000 / 1000, seed=plan.seed)
     since = clock.time()
     with Cloud(
@@ -59,55 +60,56 @@ def run_plan(plan: Plan, handler: Handler | None = None) -> Round:
         fc_clock_offset=plan.fc_clock_offset,
     ) as cloud:
         cloud.platform.outages.extend((since + begin, since + end) for begin, end in plan.outages)
-        _others_backups(cloud, plan, since)
+        _add_other_backups(cloud, plan, since)
         caller = Caller(cloud, plan, since)
         for delay in plan.deliveries:
             caller.deliver(delay)
         try:
-            cloud.platform.drain(limit=MOST_DELIVERIES)
+            cloud.platform.drain(limit=MAX_DELIVERIES)
         except RuntimeError as error:
             if plan.function.async_task:
                 result.violations.append(f"endless: {error}")
-            else:  # then lost answers and retries multiply follow-ups, which the contract allows
+            else:  # then lost answers and retries multiply follow-ups: a documented limit
                 result.counts["cut off: task IDs not honoured, too many follow-ups"] += 1
             return result
-        check.check(Story(cloud, plan, since, caller.sent), result.counts, result.violations)
+        invariants.check(History(cloud, plan, since, caller.request_ids), result.counts, result.violations)
     return result
 
 
 class Caller:
-    """Whoever sends the event: a trigger, or somebody who waits for the answer and asks again with its `jobs`."""
+    """Sends the event: as a trigger, or as a caller who waits for the answer, then sends the answer's `jobs` along."""
 
     def __init__(self, cloud: Cloud, plan: Plan, since: float) -> None:
-        self.sent: set[str] = set()  # request IDs
+        """`since`: the trigger's time."""
+        self.request_ids: set[str] = set()  # of all that was sent
         self._cloud, self._plan, self._since = cloud, plan, since
-        self._asks = plan.trigger == "http" or (plan.trigger == "manual" and plan.seed % 2 == 0)
-        self._polls: dict[str, int] = {}  # how many are left, by request ID
-        cloud.platform.listeners.append(self._answered)
+        self._waits = plan.trigger == "http" or (plan.trigger == "manual" and plan.seed % 2 == 0)
+        self._polls: dict[str, int] = {}  # how many are left, by request ID of the last one
+        cloud.platform.listeners.append(self._poll_again)
 
     def deliver(self, delay: float) -> None:
-        """Have the event delivered `delay` seconds from now."""
-        event = events.build(self._plan, self._since, self._since + delay)
+        """Send the event `delay` seconds from now."""
+        event = events.build_event(self._plan, self._since, self._since + delay)
         self._send(event, delay, self._plan.polls)
 
     def _send(self, event: Any, delay: float, polls: int) -> None:
-        request_id = self._cloud.invoke_async(event, delay=delay, once=self._asks, punctual=True)
-        self.sent.add(request_id)
+        request_id = self._cloud.invoke_async(event, delay=delay, once=self._waits, punctual=True)
+        self.request_ids.add(request_id)
         self._polls[request_id] = polls
 
-    def _answered(self, invocation: Invocation) -> None:
+    def _poll_again(self, invocation: Invocation) -> None:
         polls = self._polls.get(invocation.request_id, 0)
-        report = answer(invocation)
-        if not self._asks or polls <= 0 or report is None or report.get("done") or report.get("shards"):
+        report = read_report(invocation)
+        if not self._waits or polls <= 0 or report is None or report.get("done") or report.get("shards"):
             return
         request = json.loads(invocation.event)
         request = json.loads(request["body"]) if "body" in request else request
-        event = events.asked(self._plan, {**request, "jobs": report.get("jobs", {})}, self._since)
+        event = events.manual_event(self._plan, {**request, "jobs": report.get("jobs", {})}, self._since)
         self._send(event, 20.0 + polls, polls - 1)
 
 
-def answer(invocation: Invocation) -> dict[str, Any] | None:
-    """The report that an invocation answered; None where there is none."""
+def read_report(invocation: Invocation) -> dict[str, Any] | None:
+    """Return the report in an invocation's answer; None when there is none."""
     result = invocation.result
     if invocation.failed or not isinstance(result, dict):
         return None
@@ -119,8 +121,8 @@ def answer(invocation: Invocation) -> dict[str, Any] | None:
     return result if isinstance(result, dict) and "counts" in result else None
 
 
-def _others_backups(cloud: Cloud, plan: Plan, since: float) -> None:
-    for each in plan.colleagues:
+def _add_other_backups(cloud: Cloud, plan: Plan, since: float) -> None:
+    for each in plan.other_backups:
         state = cloud.kvstore.instance(plan.instances[each.instance].id)
         start = since + each.start
         if each.start > 0:

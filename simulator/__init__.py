@@ -1,16 +1,18 @@
-"""The cloud on one machine: R-KVStore, Function Compute and a log store over real sockets, no account needed.
+"""The cloud on one machine: R-KVStore, Function Compute and a log store over real sockets, without an account.
 
-Nothing here is shipped with the function. `python -m simulator --help` shows what a person can do with it; a test
-begins with `Cloud`.
+A test makes a `Cloud`; `python -m simulator --help` shows what a person can do. Nothing here is deployed with the
+function. The way of a call: `server` → `gateway` (`signatures`, `credentials`, `ram`, `rate_limits`, `faults`,
+`kill_switch`) → a service (`kvstore`, `fc`), each with `wire` → `operations` → `state`, and `errors`. What the function
+writes is in `logstore`. `clock` and `exact_clock` move the time, and `commands` has the commands.
 """
 
 from simulator.clock import ScaledClock, SimulatedClock
 from simulator.cloud import Cloud
-from simulator.exact import ExactClock
+from simulator.exact_clock import ExactClock
 from simulator.faults import Fault, Faults
 from simulator.fc.config import FunctionConfig
-from simulator.fc.invocation import Invocation
-from simulator.fc.kill_switch import Killed
+from simulator.fc.state import Invocation
+from simulator.kill_switch import Killed
 from simulator.kvstore.fleet import Fleet, Instance
 from simulator.kvstore.operations import Behaviour
 

@@ -1,4 +1,4 @@
-"""`python -m simulator`: see `--help`."""
+"""The command `python -m simulator`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 import click
 
-COMMANDS = {  # name: where it is; loaded when it is needed
+COMMANDS = {  # name: module and function; a module is loaded when its command is used
     "demo": "simulator.commands.demo:demo",
     "run": "simulator.commands.run:run",
     "serve": "simulator.commands.serve:serve",
@@ -19,12 +19,14 @@ COMMANDS = {  # name: where it is; loaded when it is needed
 
 
 class Commands(click.Group):
-    """The commands, each in a module of its own."""
+    """The commands, each in its own module."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 the order above is the one to read
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names in the order above, not sorted."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return a command; None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
@@ -36,8 +38,8 @@ class Commands(click.Group):
 def main() -> None:
     """The cloud on one machine: R-KVStore, Function Compute and a log store over real sockets.
 
-    No account is needed and nothing leaves this machine. The function runs as it is deployed, and talks to the
-    simulator by the official SDKs.
+    No account is needed and nothing leaves this machine. The function runs as it is deployed, and uses the official
+    SDKs to call the simulator.
 
     \b
     Try:

@@ -1,6 +1,6 @@
 """Clocks that a test can move and a person can speed up.
 
-Both satisfy the clock that the function's runtime takes: time, monotonic, sleep and uniform, in seconds.
+Each has what the function's runtime expects of a clock: time, monotonic, sleep and uniform, in seconds.
 """
 
 from __future__ import annotations
@@ -15,22 +15,26 @@ DEFAULT_START = 1_795_485_600.0  # 2026-11-24T02:00:00Z, so that two runs of a t
 
 
 class Clock(Protocol):
-    """Time and chance, in seconds."""
+    """Time and randomness, in seconds."""
 
-    def time(self) -> float: ...
+    def time(self) -> float:
+        """Return the seconds since 1970."""
 
-    def monotonic(self) -> float: ...
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
 
-    def sleep(self, seconds: float) -> None: ...
+    def sleep(self, seconds: float) -> None:
+        """Return when that much time has passed on this clock."""
 
-    def uniform(self, low: float, high: float) -> float: ...
+    def uniform(self, low: float, high: float) -> float:
+        """Return a random number between the two."""
 
 
 class SimulatedClock:
-    """Time that stands still until somebody sleeps or a test moves it.
+    """Time that stands still until a thread sleeps or a test moves it.
 
-    Sleepers in several threads overlap, as they do on a real clock: time jumps to the earliest wake-up once nobody has
-    looked at the clock or gone to sleep for `grace` real seconds (0: at once, so that sleeps add up).
+    Sleeps in several threads overlap, as they do on a real clock: time jumps to the earliest wake-up when no thread has
+    read the clock or gone to sleep for `grace` real seconds (0: at once, so that sleeps add up).
     """
 
     def __init__(self, start: float | None = None, *, seed: int = 0, grace: float = 0.001) -> None:
@@ -43,16 +47,18 @@ class SimulatedClock:
         self._moved = threading.Condition()
 
     def time(self) -> float:
+        """Return the simulated time, in seconds since 1970."""
         self._looks += 1
         return self._now
 
     monotonic = time
 
     def uniform(self, low: float, high: float) -> float:
+        """Return a random number between the two, the same for the same seed."""
         return self._random.uniform(low, high)
 
     def advance(self, seconds: float) -> None:
-        """Move time forward; whoever sleeps until then wakes up."""
+        """Move time forward, and wake every thread whose sleep ends by then."""
         with self._moved:
             self._now += max(0.0, seconds)
             self._moved.notify_all()
@@ -66,13 +72,13 @@ class SimulatedClock:
             self._looks += 1
             heapq.heappush(self._sleepers, wake)
             while self._now < wake:
-                self._wait_for_quiet(wake)
+                self._jump_when_quiet(wake)
             self._sleepers.remove(wake)
             heapq.heapify(self._sleepers)
             self._moved.notify_all()
 
-    def _wait_for_quiet(self, wake: float) -> None:
-        """Move time to `wake` if that is the earliest wake-up and nothing else happened during the grace."""
+    def _jump_when_quiet(self, wake: float) -> None:
+        """Move time to `wake` if that is the earliest wake-up and no thread was active for the `grace`."""
         earliest = self._sleepers[0] == wake
         looks = self._looks
         if self._grace or not earliest:
@@ -83,10 +89,10 @@ class SimulatedClock:
 
 
 class ScaledClock:
-    """Real time that runs `speed` times as fast, for people: sleeping a minute at speed 60 takes a second."""
+    """Real time that runs `speed` times as fast, for people: at speed 60, a minute takes a second."""
 
     def __init__(self, speed: float = 1.0, start: float | None = None) -> None:
-        """Start at `start` (seconds since 1970, default now)."""
+        """Start at `start` (seconds since 1970, default now). Raise ValueError unless `speed` is above 0."""
         if speed <= 0:
             raise ValueError(f"speed must be above 0, not {speed}")
         self.speed = speed
@@ -94,12 +100,15 @@ class ScaledClock:
         self._began = time.monotonic()
 
     def time(self) -> float:
+        """Return the scaled time, in seconds since 1970."""
         return self._start + (time.monotonic() - self._began) * self.speed
 
     monotonic = time
 
     def sleep(self, seconds: float) -> None:
+        """Return when that much scaled time has passed."""
         time.sleep(max(0.0, seconds) / self.speed)
 
     def uniform(self, low: float, high: float) -> float:
+        """Return a random number between the two."""
         return random.uniform(low, high)  # noqa: S311 jitter, no secret

@@ -1,4 +1,4 @@
-"""The cloud on one machine: one object that a test, a demo or a benchmark holds."""
+"""The cloud on one machine: the object that a test, a demo or a benchmark makes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 from simulator import ram
 from simulator.clock import Clock, SimulatedClock
 from simulator.credentials import Credential, CredentialStore
-from simulator.faults import Faults, RateLimits
+from simulator.faults import Faults
 from simulator.fc.config import FunctionConfig
-from simulator.fc.invocation import Handler, Invocation
+from simulator.fc.invocation import Handler
 from simulator.fc.platform import Platform
-from simulator.fc.wire import PATHS, FunctionWire
+from simulator.fc.state import Invocation
+from simulator.fc.wire import PATHS, FunctionComputeWire
 from simulator.gateway import Call, Gateway, Service
 from simulator.kvstore.fleet import Fleet
 from simulator.kvstore.operations import Behaviour, KVStore
 from simulator.kvstore.wire import KVStoreWire
 from simulator.logstore import LogStore
+from simulator.rate_limits import RateLimits
 from simulator.server import Request, Response, Server
 
 if TYPE_CHECKING:
@@ -58,14 +60,14 @@ class Cloud:
         tls: tuple[str, str] | None = None,
         log_file: str | Path | None = None,
     ) -> None:
-        """All is optional: the default fleet, a simulated clock, and the project's own function.
+        """Every argument is optional: the defaults are a fleet of five, a simulated clock and the project's function.
 
-        `settings` are environment variables for the function. `policy` is that of its role (default: all it needs) and
-        `user_policy` that of the user who invokes it (default: no limits). `limits` are calls a second by operation.
-        `latency` is per call, in seconds of the clock; `real_latency` in the machine's. `api_clock_offset` and
-        `fc_clock_offset`: how many seconds R-KVStore's and Function Compute's clocks are ahead, in the `Date` of their
-        answers and in all they list. `regional` endpoints tell their region. `tls` names a certificate's and a key's
-        PEM files. `log_file` keeps the logs as JSON Lines.
+        `settings`: environment variables of the function. `policy`: of the function's role (default: what it needs);
+        `user_policy`: of the user who invokes it (default: everything is allowed). `limits`: calls a second by
+        operation, as `RateLimits` takes them. `latency`: of each call, in seconds of the clock; `real_latency`: in real
+        seconds. `api_clock_offset`, `fc_clock_offset`: how many seconds R-KVStore's and Function Compute's clocks are
+        ahead. `regional`: endpoints name their region. `tls`: the paths of a certificate and its key, as PEM files.
+        `log_file`: where to keep the logs, as JSON Lines.
         """
         self.fleet = fleet if fleet is not None else Fleet.load()
         self.clock = clock or SimulatedClock()
@@ -82,7 +84,7 @@ class Cloud:
         self.platform = Platform(self.function, self.clock, self.credentials, self.faults, self.logs, handler)
         self.platform.clock_offset = fc_clock_offset
         self._kvstore_wire = KVStoreWire(self.kvstore, self.function.account, self.function.region, denial_code)
-        self._function_wire = FunctionWire(self.platform)
+        self._function_wire = FunctionComputeWire(self.platform)
         self.gateway = Gateway(
             self._route,
             clock=self.clock,
@@ -92,9 +94,9 @@ class Cloud:
             limits=RateLimits(limits, self.clock.time, limit_hint),
             latency=latency,
             real_latency=real_latency,
-            elsewhere=self._open_elsewhere,
+            redirect_target=self._open_other_host,
         )
-        self.elsewhere: list[Request] = []  # what arrived at the other host to which redirects lead
+        self.redirected: list[Request] = []  # those that arrived at the host that redirects name
         self._other_host: Server | None = None
         self._server = Server(self.gateway, port, tls)
         self.platform.environment.update(self.endpoints() | self._settings)
@@ -121,15 +123,15 @@ class Cloud:
 
     @property
     def calls(self) -> list[Call]:
-        """Every API call so far, in the order in which they ended."""
+        """All API calls so far, in the order of their ends."""
         return self.gateway.calls
 
     def calls_of(self, invocation: Invocation) -> list[Call]:
-        """The API calls that this invocation (this very attempt of it) made."""
+        """Return the API calls of this invocation, without those of its retries."""
         return [call for call in self.calls if call.access_key_id == invocation.access_key_id]
 
     def endpoints(self) -> dict[str, str]:
-        """The settings that lead the function, or any other program of the project, here."""
+        """Return the settings that make the function, or the command, use this cloud."""
         region = "/{region}" if self._regional else ""
         return {"BACKUP_ENDPOINT": f"{self.endpoint}{region}", "BACKUP_FC_ENDPOINT": f"{self.endpoint}{region}"}
 
@@ -155,25 +157,25 @@ class Cloud:
         return values | self._settings
 
     def invoke(self, event: Any = b"", *, kill_after: int | None = None, request_id: str | None = None) -> Invocation:
-        """Invoke the function now. An event that is neither bytes nor text goes as JSON."""
+        """Invoke the function now. An event that is neither bytes nor a string is sent as JSON."""
         return self.platform.invoke(as_bytes(event), kill_after=kill_after, request_id=request_id)
 
     def invoke_async(self, event: Any = b"", *, delay: float = 0.0, **how: Any) -> str:
         """Queue an event, as triggers do, and return its request ID; `platform.drain()` delivers it.
 
-        `how`: what else `platform.invoke_async` takes.
+        `how`: further arguments of `platform.invoke_async`.
         """
         return self.platform.invoke_async(as_bytes(event), delay=delay, **how)
 
-    def _open_elsewhere(self) -> str:
-        """The URL of another host, which takes whatever comes."""
+    def _open_other_host(self) -> str:
+        """Return the URL of another host, which answers every request with `{}`."""
         if self._other_host is None:
-            self._other_host = Server(self._take_elsewhere)
+            self._other_host = Server(self._take_redirected)
             self._other_host.start()
         return f"http://localhost:{self._other_host.port}/"
 
-    def _take_elsewhere(self, request: Request) -> Response:
-        self.elsewhere.append(request)
+    def _take_redirected(self, request: Request) -> Response:
+        self.redirected.append(request)
         return Response(200, b"{}", {"Content-Type": "application/json"})
 
     def _route(self, request: Request) -> Service:
@@ -187,7 +189,7 @@ class Cloud:
 
 
 def as_bytes(event: Any) -> bytes:
-    """An event as the platform hands it over."""
+    """Return an event as the function gets it: bytes as they are, a string as UTF-8, anything else as JSON."""
     if isinstance(event, bytes):
         return event
     return (event if isinstance(event, str) else json.dumps(event, ensure_ascii=False)).encode()

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from simulator.fc.invocation import Invocation
+    from simulator.fc.state import Invocation
     from simulator.logstore import Log
 
 WIDTH = 100  # columns, where there is no terminal to tell

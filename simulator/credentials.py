@@ -1,4 +1,4 @@
-"""Who may call: a user's lasting access keys, and the temporary ones (STS) that each invocation is given."""
+"""Who may call: a user with a permanent access key, and the temporary credentials (STS) of each invocation."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from simulator.errors import ApiError
 
 if TYPE_CHECKING:
     from simulator.clock import Clock
-    from simulator.fc.kill_switch import KillSwitch
+    from simulator.kill_switch import KillSwitch
 
 USER_ACCESS_KEY_ID = "LTAIsimulatorUser0001"
 USER_ACCESS_KEY_SECRET = "simulatorUserSecret0000000001"  # noqa: S105 it opens nothing but the simulator
-ROLE_LIFETIME = 6 * 3600.0  # seconds; a role's token outlives any invocation
+ROLE_LIFETIME = 6 * 3600.0  # seconds; longer than any invocation
 
 
 @dataclass(frozen=True)
 class Credential:
-    """An access key. With a token it is the function's role, of the invocation that `kill_switch` ends."""
+    """An access key. With a token it is the function's role, in the invocation that `kill_switch` can end."""
 
     access_key_id: str
     access_key_secret: str
@@ -31,11 +31,12 @@ class Credential:
 
     @property
     def is_role(self) -> bool:
+        """Whether this is the function's role and not a user."""
         return self.security_token is not None
 
 
 class CredentialStore:
-    """Issues credentials and finds them again."""
+    """Issues credentials, and finds them by access key ID."""
 
     def __init__(self, clock: Clock, seed: int = 0) -> None:
         self._clock = clock
@@ -46,12 +47,12 @@ class CredentialStore:
         self._known[self.user.access_key_id] = self.user
 
     def issue(self, kill_switch: KillSwitch | None = None, lifetime: float = ROLE_LIFETIME) -> Credential:
-        """A fresh temporary credential of the function's role, good for `lifetime` seconds."""
+        """Return a new temporary credential of the function's role, valid for `lifetime` seconds of the clock."""
         with self._lock:
             credential = Credential(
-                access_key_id=f"STS.{self._text(24)}",
-                access_key_secret=f"SECRETKEY{self._text(31)}",
-                security_token=f"SECRETTOKEN{self._text(180)}==",
+                access_key_id=f"STS.{self._random_string(24)}",
+                access_key_secret=f"SECRETKEY{self._random_string(31)}",
+                security_token=f"SECRETTOKEN{self._random_string(180)}==",
                 expires=self._clock.time() + lifetime,
                 kill_switch=kill_switch,
             )
@@ -59,14 +60,15 @@ class CredentialStore:
         return credential
 
     def find(self, access_key_id: str) -> Credential | None:
+        """Return the credential with that access key ID; None when there is none."""
         return self._known.get(access_key_id)
 
     def check_token(self, credential: Credential, token: str | None) -> None:
-        """Raise ApiError unless `token` is the credential's own and still good."""
+        """Raise ApiError unless `token` is the credential's own and has not expired."""
         if token != credential.security_token:
             raise ApiError(400, "InvalidSecurityToken.Malformed", "The specified SecurityToken is malformed.")
         if credential.expires is not None and self._clock.time() >= credential.expires:
             raise ApiError(403, "InvalidSecurityToken.Expired", "The specified SecurityToken is expired.")
 
-    def _text(self, length: int) -> str:
+    def _random_string(self, length: int) -> str:
         return "".join(self._random.choices(string.ascii_letters + string.digits, k=length))

@@ -1,8 +1,8 @@
-"""Which region an endpoint stands for.
+"""Endpoints of regions: one port serves them all.
 
-One port serves every region. `http://127.0.0.1:PORT/cn-hangzhou` is the endpoint of that region, which needs no names
-to resolve (the SDKs put such a path before their own and leave it out of the signature); where names do, so is
-`cn-hangzhou.localhost:PORT`. `http://127.0.0.1:PORT` stands for any.
+`http://127.0.0.1:PORT/cn-hangzhou` is the endpoint of that region, and needs no host name. (The SDKs put such a path in
+front of their own, and do not sign it.) Where host names resolve, `http://cn-hangzhou.localhost:PORT` is the same.
+`http://127.0.0.1:PORT` is the endpoint of every region.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from simulator.server import Request
 _REGION = re.compile(r"[a-z]{2}-[a-z]+(-\d+)?(-[a-z]+)*")
 
 
-def localise(request: Request) -> Request:
-    """The request with its endpoint's region filled in, and the region's part of the path taken off."""
+def with_region(request: Request) -> Request:
+    """Return the request with its endpoint's region filled in, and without the region in its path.
+
+    `/cn-hangzhou/?Action=…` → path `/`, region `cn-hangzhou`; `/?Action=…` → path `/`, region None.
+    """
     first, slash, rest = request.path[1:].partition("/")
     if slash and _REGION.fullmatch(first):
         return replace(request, path=f"/{rest}", region=first)

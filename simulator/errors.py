@@ -1,4 +1,4 @@
-"""The one way in which a simulated API refuses a call."""
+"""The exception with which every simulated API refuses a call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass
 class ApiError(Exception):
-    """An error answer: HTTP status, the API's code and message, further fields of the body, further headers."""
+    """An error answer: HTTP status, the API's code and message, more fields of the body, more headers."""
 
     status: int
     code: str

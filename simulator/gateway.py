@@ -1,8 +1,8 @@
-"""What every API call passes through, whichever service it is for.
+"""The way of every API call, whichever service it is for.
 
-kill switch > signature > latency > rate limit > fault before > permission > operation > fault after > kill switch
+kill switch → signature → latency → rate limit → fault before → permission → operation → fault after → kill switch
 
-Every answer bears a `Date`, by the clock of its service.
+Every answer has a `Date` header, by its service's clock.
 """
 
 from __future__ import annotations
@@ -18,21 +18,23 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from simulator import ram, signatures
-from simulator.endpoints import localise
+from simulator.endpoints import with_region
 from simulator.errors import ApiError
-from simulator.exact import Strand
+from simulator.exact_clock import InvocationClock
 from simulator.faults import HANG_SECONDS, REDIRECTS
+from simulator.kill_switch import Killed
 from simulator.server import ConnectionDroppedError, Request, Response
 
 if TYPE_CHECKING:
     from simulator.clock import Clock
     from simulator.credentials import Credential, CredentialStore
-    from simulator.faults import Faults, RateLimits
+    from simulator.faults import Fault, Faults
+    from simulator.rate_limits import RateLimits
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a call is about: the operation, the instance (or function) it names, and what RAM calls the two."""
+    """What a call is for: the operation and the instance (or function), and their names in RAM: action and resource."""
 
     operation: str
     instance: str
@@ -43,7 +45,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Call:
-    """One API call as it went. `status` 0: no answer was sent. Times are the clock's."""
+    """One API call that has ended. `time`: of its arrival, by the clock. `status` 0: no answer was sent."""
 
     number: int
     time: float
@@ -58,7 +60,7 @@ class Call:
 
 
 class Service(Protocol):
-    """One of the cloud's services, as the gateway sees it."""
+    """What the gateway needs of a service. Each service's `wire` module has a class for it."""
 
     denial_code: str
 
@@ -67,20 +69,23 @@ class Service(Protocol):
         """How many seconds the service's clock is ahead of the cloud's."""
 
     def target(self, request: Request) -> Target:
-        """What the request is about. Raise ApiError when it names no operation."""
+        """Return what the request is for. Raise ApiError when it names no operation."""
 
     def find(self, target: Target, request: Request) -> None:
-        """Raise ApiError where a thing that does not exist is told before a lack of permission."""
+        """Raise ApiError when the target does not exist, if the service checks that before the permission."""
 
     def perform(self, target: Target, request: Request, request_id: str, delay: float = 0.0) -> Response:
-        """Do it (`delay` seconds from now, where that can be), and answer. Raise ApiError when it is refused."""
+        """Perform the operation and return its answer. Raise ApiError when the service refuses it.
+
+        `delay`: the operation has its effect that many seconds later, if it is one that can.
+        """
 
     def refuse(self, error: ApiError, request: Request, request_id: str) -> Response:
-        """The answer to a call that was refused."""
+        """Return the answer for an error."""
 
 
 class Gateway:
-    """The server's application: checks a call, hands it to its service, and logs it."""
+    """Checks each call, passes it to its service, and keeps it in `calls`. It is the server's application."""
 
     def __init__(
         self,
@@ -93,21 +98,23 @@ class Gateway:
         limits: RateLimits,
         latency: float = 0.0,
         real_latency: float = 0.0,
-        elsewhere: Callable[[], str] = str,
+        redirect_target: Callable[[], str] = str,
     ) -> None:
-        """`policies` gives a caller's policy documents, None for no limits. `latency` is in seconds of the clock and
-        `real_latency` in the machine's; `elsewhere` gives the URL that a redirect leads to.
+        """`route` returns a request's service. `policies` returns a caller's policy documents; None allows everything.
+
+        `latency`: of each call, in seconds of the clock; `real_latency`: in real seconds. `redirect_target` returns the
+        URL that redirects name.
         """
         self.calls: list[Call] = []
-        self.listeners: list[Callable[[Call], None]] = []  # told of each that ended
+        self.listeners: list[Callable[[Call], None]] = []  # called with each call that has ended
         self._numbers = itertools.count(1)
         self._route, self._clock, self._credentials, self._policies = route, clock, credentials, policies
         self._faults, self._limits = faults, limits
-        self._latency, self._real_latency, self._elsewhere = latency, real_latency, elsewhere
+        self._latency, self._real_latency, self._redirect_target = latency, real_latency, redirect_target
 
     def __call__(self, request: Request) -> Response:
         """Answer a request. Raise ConnectionDroppedError when there is to be no answer."""
-        request = localise(request)
+        request = with_region(request)
         service = self._route(request)
         response = self._answer(service, request)
         date = _http_date(int(self._clock.time() + service.clock_offset))
@@ -116,20 +123,22 @@ class Gateway:
     def _answer(self, service: Service, request: Request) -> Response:
         request_id = str(uuid.uuid4()).upper()
         number, began = next(self._numbers), self._clock.time()
-        target, credential, fault = None, None, None
+        target: Target | None = None
+        credential: Credential | None = None
+        fault: Fault | None = None
         status, code = 0, ""
         try:
             try:
-                signed = signatures.read(request)
-                credential = self._credentials.find(signed.access_key_id)
+                signature = signatures.read(request)
+                credential = self._credentials.find(signature.access_key_id)
                 _check_kill_switch(credential)
                 target = service.target(request)
                 now = time.time() + service.clock_offset
-                caller = signatures.verify(signed, credential, self._credentials, now)
-                with _serving(credential, self._clock) as clock:
+                caller = signatures.verify(signature, credential, self._credentials, now)
+                with _call_clock(caller, self._clock) as clock:
                     self._delay(clock)
                     self._limits.check(target.action)
-                    fault = self._faults.of(target.operation, target.instance)
+                    fault = self._faults.next_fault(target.operation, target.instance)
                     answer = None
                     if fault is None or fault.needs_answer or fault.effect_after:
                         service.find(target, request)
@@ -137,15 +146,15 @@ class Gateway:
                         delay = fault.effect_after if fault else 0.0
                         answer = response = service.perform(target, request, request_id, delay)
                     if fault:
-                        elsewhere = self._elsewhere() if fault.kind in REDIRECTS else ""
-                        response = fault.strike(clock, answer, _patience(credential), target.operation, elsewhere)
+                        redirect_to = self._redirect_target() if fault.kind in REDIRECTS else ""
+                        response = fault.apply(clock, answer, _max_wait(caller), target.operation, redirect_to)
             except ApiError as error:
                 response, code = service.refuse(error, request, request_id), error.code
             _check_kill_switch(credential)
             status = response.status
             return response
         finally:
-            self._log(number, began, target, credential, status, code, fault and fault.kind)
+            self._log(number, began, target, credential, status, code, fault.kind if fault else None)
 
     def _delay(self, clock: Clock) -> None:
         if self._latency:
@@ -186,10 +195,10 @@ class Gateway:
             listener(call)
 
 
-def _serving(credential: Credential | None, clock: Clock) -> AbstractContextManager[Clock]:
-    """By which clock a caller's call is worked on: that of its invocation, where there is one."""
-    if credential and credential.kill_switch and isinstance(credential.kill_switch.clock, Strand):
-        return credential.kill_switch.clock.call()
+def _call_clock(caller: Credential, clock: Clock) -> AbstractContextManager[Clock]:
+    """Return the clock by which a call is processed: that of the caller's invocation, if it has one of its own."""
+    if caller.kill_switch and isinstance(caller.kill_switch.clock, InvocationClock):
+        return caller.kill_switch.clock.call()
     return nullcontext(clock)
 
 
@@ -198,12 +207,15 @@ def _http_date(seconds: int) -> str:
     return formatdate(seconds, usegmt=True)
 
 
-def _patience(credential: Credential) -> float:
-    """A client that minds its own time-out does not wait for longer than a part of what is left of it."""
-    return credential.kill_switch.remaining() / 2 if credential.kill_switch else HANG_SECONDS
+def _max_wait(caller: Credential) -> float:
+    """Return the read time-out of a caller: half of what is left of its invocation's time-out."""
+    return caller.kill_switch.remaining() / 2 if caller.kill_switch else HANG_SECONDS
 
 
 def _check_kill_switch(credential: Credential | None) -> None:
-    """Close the connection of a caller that is dead: nothing that it sends is processed, nothing sent reaches it."""
-    if credential and credential.kill_switch and not credential.kill_switch.is_alive_after():
-        raise ConnectionDroppedError
+    """Count an event of the caller's invocation. Raise ConnectionDroppedError when that has ended."""
+    if credential and credential.kill_switch:
+        try:
+            credential.kill_switch.count_event()
+        except Killed:
+            raise ConnectionDroppedError from None

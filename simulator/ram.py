@@ -1,4 +1,4 @@
-"""Resource Access Management: may this action be done on this resource, by these policy documents?"""
+"""Resource Access Management (RAM): whether policy documents allow an action on a resource."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ OPERATIONS = (
 
 
 def allow(actions: Iterable[str], resources: Iterable[str], effect: str = "Allow") -> Policy:
-    """A policy document of one statement."""
+    """Return a policy document with one statement."""
     statement = {"Effect": effect, "Action": list(actions), "Resource": list(resources)}
     return {"Version": "1", "Statement": [statement]}
 
 
 def function_policy(account: str, function_resource: str) -> Policy:
-    """What the function's role needs: the six operations on every instance, and to invoke itself."""
+    """Return the policy that the function's role needs: six operations on every instance, and invoking itself."""
     backups = allow((f"kvstore:{name}" for name in OPERATIONS), [f"acs:kvstore:*:{account}:instance/*"])
     itself = allow(["fc:InvokeFunction"], [function_resource])
     return {"Version": "1", "Statement": [*backups["Statement"], *itself["Statement"]]}
 
 
 def is_allowed(policies: Iterable[Policy], action: str, resource: str) -> bool:
-    """True when some statement allows it and none denies it."""
+    """Return whether a statement allows the action on the resource, and none denies it."""
     allowed = False
     for policy in policies:
         for statement in policy.get("Statement", ()):
-            if not (_any(statement.get("Action"), action, True) and _any(statement.get("Resource"), resource, False)):
+            actions, resources = statement.get("Action"), statement.get("Resource")
+            if not (_matches(actions, action, ignore_case=True) and _matches(resources, resource)):
                 continue
             if statement.get("Effect") == "Deny":
                 return False
@@ -48,7 +49,7 @@ def is_allowed(policies: Iterable[Policy], action: str, resource: str) -> bool:
 
 
 def denial(action: str, resource: str, *, code: str = "Forbidden.RAM", secret: str = DIAGNOSTIC_SECRET) -> ApiError:
-    """The answer to a call that no policy allows."""
+    """Return the error for a call that no policy allows, with the fields that RAM adds to it."""
     detail = {
         "AuthAction": action,
         "AuthPrincipalType": "AssumedRoleUser",
@@ -62,13 +63,13 @@ def denial(action: str, resource: str, *, code: str = "Forbidden.RAM", secret: s
     return ApiError(403, code, message, {"AccessDeniedDetail": detail})
 
 
-def _any(patterns: str | list[str] | None, value: str, fold: bool) -> bool:
+def _matches(patterns: str | list[str] | None, value: str, ignore_case: bool = False) -> bool:
     patterns = [patterns] if isinstance(patterns, str) else patterns or []
-    return any(_compiled(pattern, fold).fullmatch(value) for pattern in patterns)
+    return any(_compile(pattern, ignore_case).fullmatch(value) for pattern in patterns)
 
 
 @lru_cache(maxsize=4096)
-def _compiled(pattern: str, fold: bool) -> re.Pattern[str]:
-    """A policy's pattern: `*` is any text, `?` one character; actions are matched without regard to case."""
+def _compile(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+    """Return a policy's pattern as a regular expression: `*` is any string, `?` any character."""
     text = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.compile(text, re.IGNORECASE if fold else 0)
+    return re.compile(text, re.IGNORECASE if ignore_case else 0)

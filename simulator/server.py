@@ -29,7 +29,7 @@ class Request:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
-    region: str | None = None  # of the endpoint that was called, where it tells one
+    region: str | None = None  # of the endpoint that was called; None for an endpoint of every region
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ class Response:
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-    truncated: bool = False  # promises the whole body and sends half of it
+    truncated: bool = False  # Content-Length is that of the whole body, and half of it is sent
 
 
 class ConnectionDroppedError(Exception):
-    """The connection ends without an answer: politely closed, or reset."""
+    """The connection ends without an answer: closed (FIN), or reset (RST)."""
 
     def __init__(self, *, reset: bool = False) -> None:
         super().__init__("connection dropped")
@@ -56,7 +56,7 @@ class Server:
     def __init__(
         self, application: Callable[[Request], Response], port: int = 0, tls: tuple[str, str] | None = None
     ) -> None:
-        """Given port 0, any free one is taken. `tls` names a certificate's and a key's PEM files."""
+        """Port 0 takes any free port. `tls`: the paths of a certificate and its key, as PEM files."""
         self._application = application
         self._context: ssl.SSLContext | None = None
         if tls:
@@ -69,9 +69,11 @@ class Server:
 
     @property
     def url(self) -> str:
+        """The server's URL, such as `http://127.0.0.1:40123`."""
         return f"{'https' if self._context else 'http'}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
+        """Accept connections from now on, in threads of its own."""
         threading.Thread(target=self._accept, name="simulator", daemon=True).start()
 
     def stop(self) -> None:
@@ -91,9 +93,9 @@ class Server:
             except OSError:
                 return
             self._connections.add(connection)
-            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+            threading.Thread(target=self._serve_connection, args=(connection,), daemon=True).start()
 
-    def _converse(self, connection: socket.socket) -> None:
+    def _serve_connection(self, connection: socket.socket) -> None:
         """Answer one connection's requests until it ends."""
         plain = connection
         try:
@@ -111,23 +113,23 @@ class Server:
             if drop.reset:  # lingering for no time makes the kernel send RST instead of FIN
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         except (OSError, ValueError):
-            pass  # the client went away or does not speak HTTP
+            pass  # the client has closed the connection, or does not speak HTTP
         finally:
             self._connections.discard(plain)
             connection.close()
 
 
 class _Reader:
-    """Cuts a connection's bytes into requests."""
+    """Reads requests from a connection."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._buffer = b""
 
     def request(self) -> Request | None:
-        """The next request; None when the client has closed. Raises ValueError when it is no HTTP."""
+        """Return the next request; None when the client has closed. Raise ValueError when it is not HTTP."""
         while b"\r\n\r\n" not in self._buffer:
-            if not self._more() or len(self._buffer) > MAX_HEAD:
+            if not self._receive() or len(self._buffer) > MAX_HEAD:
                 return None
         head, self._buffer = self._buffer.split(b"\r\n\r\n", 1)
         first, *lines = head.decode("latin-1").split("\r\n")
@@ -139,33 +141,33 @@ class _Reader:
         path, _, query = target.partition("?")
         if headers.get("expect", "").lower() == "100-continue":
             self._connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        return Request(method, path, dict(parse_qsl(query, keep_blank_values=True)), headers, self._body(headers))
+        return Request(method, path, dict(parse_qsl(query, keep_blank_values=True)), headers, self._read_body(headers))
 
-    def _body(self, headers: Mapping[str, str]) -> bytes:
+    def _read_body(self, headers: Mapping[str, str]) -> bytes:
         if headers.get("transfer-encoding", "").lower() != "chunked":
-            return self._exactly(int(headers.get("content-length") or 0))
+            return self._read_bytes(int(headers.get("content-length") or 0))
         chunks = []
-        while size := int(self._line(), 16):
-            chunks.append(self._exactly(size))
-            self._line()
-        self._line()
+        while size := int(self._read_line(), 16):
+            chunks.append(self._read_bytes(size))
+            self._read_line()
+        self._read_line()
         return b"".join(chunks)
 
-    def _line(self) -> bytes:
+    def _read_line(self) -> bytes:
         while b"\r\n" not in self._buffer:
-            if not self._more():
+            if not self._receive():
                 raise ValueError("connection ended inside a chunk")
         line, self._buffer = self._buffer.split(b"\r\n", 1)
         return line
 
-    def _exactly(self, size: int) -> bytes:
+    def _read_bytes(self, size: int) -> bytes:
         while len(self._buffer) < size:
-            if not self._more():
+            if not self._receive():
                 raise ValueError("connection ended inside a body")
         body, self._buffer = self._buffer[:size], self._buffer[size:]
         return body
 
-    def _more(self) -> bool:
+    def _receive(self) -> bool:
         received = self._connection.recv(65536)
         self._buffer += received
         return bool(received)

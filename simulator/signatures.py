@@ -1,7 +1,6 @@
-"""The three signatures that clients send, recomputed from the request.
+"""Verifies the three kinds of signature that clients send, by computing them again from the request.
 
 ACS3-HMAC-SHA256 (current SDKs), HMAC-SHA1 in the query (older SDKs), and `FC key:signature` (Function Compute 2.0).
-Each scheme yields the access key's ID, the token, the time of signing, and the string to sign for a given secret.
 """
 
 from __future__ import annotations
@@ -29,20 +28,20 @@ _ACS3 = re.compile(r"ACS3-HMAC-SHA256 Credential=([^,]+),\s*SignedHeaders=([^,]+
 
 
 @dataclass(frozen=True)
-class Signed:
-    """What a request claims about its signer."""
+class Signature:
+    """A request's signature, not verified yet, and what is needed to compute it again."""
 
     access_key_id: str
     security_token: str | None
     signed_at: str
-    signature: str
-    string_to_sign: str  # what the server signs
-    server_string: str  # what an error message quotes
-    sign: Callable[[str, str], str]  # (secret, string to sign) -> signature
+    value: str
+    string_to_sign: str
+    quoted: str  # in the error message when the value is wrong
+    sign: Callable[[str, str], str]  # (secret, string to sign) -> value
 
 
-def read(request: Request) -> Signed:
-    """The request's signature, whichever scheme it follows. Raises ApiError when there is none."""
+def read(request: Request) -> Signature:
+    """Return the request's signature, of whichever kind. Raise ApiError when there is none."""
     authorization = request.headers.get("authorization", "")
     if authorization.startswith("ACS3-HMAC-SHA256"):
         return _acs3(request, authorization)
@@ -53,35 +52,37 @@ def read(request: Request) -> Signed:
     raise ApiError(400, "MissingAccessKeyId", "AccessKeyId is mandatory for this action.")
 
 
-def verify(signed: Signed, credential: Credential | None, store: CredentialStore, real_time: float) -> Credential:
-    """Given a signature and whose it claims to be, return who signed it.
+def verify(signature: Signature, credential: Credential | None, store: CredentialStore, now: float) -> Credential:
+    """Return the credential that the request was signed with.
 
-    `real_time` is the machine's: SDKs sign with it, not with the simulated. Raises ApiError when the key is unknown,
-    the token or the signature wrong, or the time too far off.
+    `credential`: the one whose ID the signature names. `now`: the machine's time, not the simulated one, since SDKs
+    sign with it. Raise ApiError when the key is unknown, the token or the signature is wrong, or the time is more than
+    15 minutes off.
     """
     if credential is None:
         raise ApiError(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
-    store.check_token(credential, signed.security_token)
-    if abs(_seconds(signed.signed_at) - real_time) > MAX_SKEW:
+    store.check_token(credential, signature.security_token)
+    if abs(_epoch(signature.signed_at) - now) > MAX_SKEW:
         raise ApiError(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
-    if not hmac.compare_digest(signed.sign(credential.access_key_secret, signed.string_to_sign), signed.signature):
+    expected = signature.sign(credential.access_key_secret, signature.string_to_sign)
+    if not hmac.compare_digest(expected, signature.value):
         raise ApiError(
             400,
             "SignatureDoesNotMatch",
             "Specified signature is not matched with our calculation. "
-            f"server string to sign is:{signed.server_string}",  # the real one quotes it too, token and all
+            f"server string to sign is:{signature.quoted}",  # the real service quotes it, too, with the token
         )
     return credential
 
 
 def parameters(request: Request) -> dict[str, str]:
-    """An RPC call's parameters: the query's, and the form's of clients that POST them."""
+    """Return an RPC call's parameters: those of the query, and those of a form that was POSTed."""
     if request.body and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         return {**request.query, **dict(parse_qsl(request.body.decode(), keep_blank_values=True))}
     return dict(request.query)
 
 
-def _acs3(request: Request, authorization: str) -> Signed:
+def _acs3(request: Request, authorization: str) -> Signature:
     match = _ACS3.match(authorization)
     if not match:
         raise ApiError(400, "IncompleteSignature", "The request signature does not conform to Aliyun standards.")
@@ -97,7 +98,7 @@ def _acs3(request: Request, authorization: str) -> Signed:
             hashlib.sha256(request.body).hexdigest(),
         ]
     )
-    return Signed(
+    return Signature(
         access_key_id,
         headers.get("x-acs-security-token"),
         headers.get("x-acs-date", ""),
@@ -108,12 +109,12 @@ def _acs3(request: Request, authorization: str) -> Signed:
     )
 
 
-def _rpc(request: Request) -> Signed:
+def _rpc(request: Request) -> Signature:
     values = parameters(request)
     signature = values.pop("Signature")
     query = "&".join(f"{_quote(name)}={_quote(value)}" for name, value in sorted(values.items()))
     text = f"{request.method}&%2F&{_quote(query)}"
-    return Signed(
+    return Signature(
         values.get("AccessKeyId", ""),
         values.get("SecurityToken"),
         values.get("Timestamp", ""),
@@ -124,13 +125,13 @@ def _rpc(request: Request) -> Signed:
     )
 
 
-def _fc(request: Request, authorization: str) -> Signed:
+def _fc(request: Request, authorization: str) -> Signature:
     access_key_id, _, signature = authorization[len("FC ") :].partition(":")
     headers = request.headers
     lines = [request.method, *(headers.get(name, "") for name in ("content-md5", "content-type", "date"))]
     own = "".join(f"{name}:{value}\n" for name, value in sorted(headers.items()) if name.startswith("x-fc-"))
     text = "\n".join([*lines, own + unquote(request.path)])
-    return Signed(
+    return Signature(
         access_key_id,
         headers.get("x-fc-security-token"),
         headers.get("date", ""),
@@ -142,8 +143,8 @@ def _fc(request: Request, authorization: str) -> Signed:
 
 
 @lru_cache(maxsize=64)  # many calls are signed in the same second
-def _seconds(text: str) -> float:
-    """A signature's time as seconds since 1970; 0 when it is none."""
+def _epoch(text: str) -> float:
+    """Return a signature's time as seconds since 1970; 0 when it is not a time."""
     try:
         if text.endswith("Z"):
             return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp()

@@ -12,23 +12,23 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from chaos import SECRETS, Plan, cost_of_following, draw, rounds, run_plan, run_round
-from chaos.fleets import MOST_CALLS, Quota, run_fleet
+from chaos import SECRETS, Plan, cost_of_following, draw_plan, rounds, run_plan, run_round
+from chaos.large_fleets import MAX_CALLS, Quota, run_fleet
 from chaos.plan import TRIGGERS
 from simulator import Behaviour, Cloud, Fault, Faults, Fleet, FunctionConfig, Instance, SimulatedClock
 from simulator.faults import KINDS, ODD_ANSWERS, REDIRECTS
 from simulator.server import Request
 
-STRICT = [seed for seed in range(20) if not draw(seed).beyond]
+WITHIN_LIMITS = [seed for seed in range(20) if not draw_plan(seed).outside_limits]
 
 
-@pytest.mark.parametrize("seed", STRICT[:6])
+@pytest.mark.parametrize("seed", WITHIN_LIMITS[:6])
 def test_a_round_of_chaos_breaks_nothing(seed: int) -> None:
     assert run_round(seed).violations == []
 
 
 def test_a_round_replays_exactly() -> None:
-    plans = (draw(seed, instances=3) for seed in range(100))
+    plans = (draw_plan(seed, instances=3) for seed in range(100))
     plan = next(plan for plan in plans if len(plan.deliveries) > 2 and plan.faults["rate"] and plan.faults["kill_rate"])
     first, second = run_plan(plan), run_plan(plan)
     assert (first.counts, first.violations) == (second.counts, second.violations)
@@ -47,17 +47,17 @@ def test_a_fleet_under_a_quota_is_started_whole_and_in_time(quota: Quota) -> Non
 def test_shards_share_a_quota() -> None:
     outcome = run_fleet(Quota(400, 40, shard_size=40))
     assert (outcome.started, outcome.twice, outcome.invocations) == (400, 0, 11)
-    assert outcome.calls <= MOST_CALLS
+    assert outcome.calls <= MAX_CALLS
 
 
 def test_plans_reach_all_that_can_go_wrong() -> None:
-    plans = [draw(seed) for seed in range(500)]
+    plans = [draw_plan(seed) for seed in range(500)]
     assert {plan.trigger for plan in plans} == set(TRIGGERS)
     assert {plan.follow_seconds for plan in plans} == {0, 10, 30, 60, 120}
-    assert {plan.function.timeout for plan in plans if not plan.beyond} == {120, "120", 200, 280, 600}
-    strict = [each for plan in plans if not plan.beyond for each in plan.instances]
-    assert min(min(each.durations) for each in strict) >= 15
-    assert max(max(each.listing_lags) for each in strict) <= 60
+    assert {plan.function.timeout for plan in plans if not plan.outside_limits} == {120, "120", 200, 280, 600}
+    within_limits = [each for plan in plans if not plan.outside_limits for each in plan.instances]
+    assert min(min(each.durations) for each in within_limits) >= 15
+    assert max(max(each.listing_lags) for each in within_limits) <= 60
     some = [
         any(plan.outages for plan in plans),
         any(plan.limits for plan in plans),
@@ -69,25 +69,25 @@ def test_plans_reach_all_that_can_go_wrong() -> None:
         any(plan.faults["early_rate"] == 1 for plan in plans),
         any(plan.faults["expire_rate"] for plan in plans),
         any(plan.dry_run for plan in plans),
-        any(each.task_linger for each in strict),
-        any(each.denied_until for each in strict),
-        any(-3.1 < other.start < 3.1 for plan in plans for other in plan.colleagues),
-        any(plan.function.timeout == 60 for plan in plans if plan.beyond),
+        any(each.task_linger for each in within_limits),
+        any(each.denied_until for each in within_limits),
+        any(-3.1 < other.start < 3.1 for plan in plans for other in plan.other_backups),
+        any(plan.function.timeout == 60 for plan in plans if plan.outside_limits),
     ]
     assert all(some)
-    assert draw(7) == draw(7)
+    assert draw_plan(7) == draw_plan(7)
 
 
 def _calm(**changes: Any) -> Plan:
     """A round in which nothing goes wrong but what the function itself does."""
-    plan = next(plan for seed in range(200) if (plan := draw(seed)).trigger == "timer" and not plan.beyond)
+    plan = next(plan for seed in range(200) if (plan := draw_plan(seed)).trigger == "timer" and not plan.outside_limits)
     values: dict[str, Any] = {
         "seed": 1,
         "instances": (Instance("r-0", duration=30.0),),
         "deliveries": (1.0, 200.0),
         "function": FunctionConfig(),
         "settings": {**plan.settings, "BACKUP_FOLLOW_SECONDS": "60", "BACKUP_SHARD_SIZE": "200"},
-        **dict.fromkeys(("colleagues", "outages"), ()),
+        **dict.fromkeys(("other_backups", "outages"), ()),
         **dict.fromkeys(("tags", "dry_run"), False),
         "max_age_minutes": 0,
         "limits": None,
@@ -150,17 +150,17 @@ def test_chaos_sees_what_a_function_does_wrong(times: int, changes: Any, say: st
 def test_chaos_sees_a_redirect_that_was_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     class Elsewhere(Cloud):
         def __enter__(self) -> Cloud:
-            self.elsewhere.append(Request("GET", "/", {}, {}, b""))
+            self.redirected.append(Request("GET", "/", {}, {}, b""))
             return super().__enter__()
 
     monkeypatch.setattr(rounds, "Cloud", Elsewhere)
     assert "redirect" in run_plan(_calm(), _creating(1)).kinds
 
 
-def test_chaos_counts_apart_what_is_beyond_the_promise() -> None:
-    result = run_plan(_calm(beyond=True), _creating(1))
+def test_chaos_only_counts_second_backups_outside_the_limits() -> None:
+    result = run_plan(_calm(outside_limits=True), _creating(1))
     assert not result.kinds & {"double", "needless"}
-    assert result.counts["double (beyond)"] == 1
+    assert result.counts["double (outside limits)"] == 1
     prompt = _calm(deliveries=(0.5, 11.0), instances=(Instance("r-0", duration=15.0, durations=(5.0,)),))
     assert run_plan(prompt, _creating(1)).kinds >= {"double"}  # 10.5 s apart is not far apart
 

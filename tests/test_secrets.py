@@ -137,7 +137,7 @@ def test_a_redirect_hands_nothing_to_another_host(
     cloud.platform.drain(100)
     struck = {call.operation for call in cloud.calls if call.fault}
     assert struck == set(operations)
-    assert cloud.elsewhere == []
+    assert cloud.redirected == []
     assert searched(cloud) == []
 
 

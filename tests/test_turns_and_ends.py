@@ -13,7 +13,7 @@ import handler
 from redis_backup.runtime import Runtime
 from simulator import Behaviour, Cloud, Fault, FunctionConfig, Instance, ram
 from simulator.clock import DEFAULT_START
-from simulator.fc.invocation import Invocation
+from simulator.fc.state import Invocation
 
 Make = Callable[..., Cloud]
 TIMER = {"triggerTime": "2026-11-24T02:00:00Z", "triggerName": "nightly", "payload": '{"instance_ids": "r-1"}'}

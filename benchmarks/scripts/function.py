@@ -1,6 +1,6 @@
-"""One invocation of the function as the platform makes it: how many instances, and from which number on.
+"""Invoke the function once, as the platform does. Arguments: the number of instances, and that of the first (0).
 
-Prints a JSON object: what came of it, how long the handler took, and the most memory that the process had.
+Prints a JSON object: the report's counts, the handler's time in seconds, and the largest resident memory in bytes.
 """
 
 import json
@@ -17,14 +17,14 @@ context = SimpleNamespace(
     account_id=os.environ["FC_ACCOUNT_ID"],
     function=SimpleNamespace(name=os.environ["FC_FUNCTION_NAME"], timeout=600),
 )
-stdout, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115 - records go nowhere
+stdout, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115 - records are discarded
 
-import handler  # noqa: E402 - it is what is measured
+import handler  # noqa: E402 - it is measured
 
 handler.initialize(context)
 began = time.monotonic()
 report = handler.handler(event, context)
 seconds = time.monotonic() - began
-with open("/proc/self/status") as status:  # (getrusage's would be the parent's, where that is larger)
+with open("/proc/self/status") as status:  # (getrusage gives the parent's, if that is larger)
     memory = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
 json.dump({"counts": report["counts"], "seconds": seconds, "memory": memory}, stdout)

@@ -1,4 +1,4 @@
-"""One backup as the SDK's own samples create it (the reference for the cold path)."""
+"""Create one backup as the SDK's own samples do: the reference for the cold start."""
 
 import os
 import sys

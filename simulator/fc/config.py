@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 class FunctionConfig:
     """A function's settings. All durations are in seconds of the clock.
 
-    `generation` 3 has functions alone, 2 has them in services. `timeout` may be text, as some runtimes give it.
+    `generation`: 2 (functions are in services) or 3 (no services). `timeout` may be a string, as in some runtimes.
     """
 
     name: str = "redis-backup"
@@ -23,11 +23,15 @@ class FunctionConfig:
     memory: int = 512  # MB
     timeout: float | str = 300
     environment: Mapping[str, str] = field(default_factory=dict)
-    context_credentials: bool = True  # False: as in python3.12, the context has neither credentials nor service
-    async_task: bool = True  # asyncInvokeConfig.asyncTask: task IDs are refused when they repeat
-    duplicate_status: int = 409  # how a task ID that was taken before is refused; one page of the documents says 400
+    context_credentials: bool = True  # False: without credentials and service, as in python3.12
+    async_task: bool = True  # asyncInvokeConfig.asyncTask: a task ID is refused when it was used before
+    duplicate_status: int = 409  # HTTP status of that refusal; one page of the documentation says 400
     max_async_retry_attempts: int = 3
-    async_retry_delays: tuple[float, ...] = (10.0, 60.0, 300.0)  # the last for all that follow
+    async_retry_delays: tuple[float, ...] = (
+        10.0,
+        60.0,
+        300.0,
+    )  # of each retry in turn; the last one is for all later retries
     max_async_event_age: float = 86_400.0
 
     @property

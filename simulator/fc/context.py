@@ -1,4 +1,4 @@
-"""What the runtime hands to a function: its context and its environment variables."""
+"""What the runtime gives to a function: its context and its environment variables."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ if TYPE_CHECKING:
 
 
 class Context(SimpleNamespace):
-    """The handler's second argument. Its text and its JSON hold the credentials, as the real one's do."""
+    """The handler's second argument. As in the real runtime, its `repr` and its JSON have the credentials in them."""
 
     def to_json(self) -> str:
+        """Return the context as JSON."""
         return json.dumps(self, default=vars)
 
 
-def request_id(now: float, chance: random.Random) -> str:
-    """An invocation's ID: `1-<time in hex epoch seconds>-<24 hex digits>`."""
-    return f"1-{int(now):08x}-{chance.getrandbits(96):024x}"
+def request_id(now: float, rng: random.Random) -> str:
+    """Return a new invocation's ID: `1-<time in hex epoch seconds>-<24 hex digits>`."""
+    return f"1-{int(now):08x}-{rng.getrandbits(96):024x}"
 
 
 def context(config: FunctionConfig, request_id: str, credential: Credential, retry_count: int) -> Context:
-    """One invocation's context, as the runtime of the function's generation builds it."""
+    """Return one invocation's context, as the runtime of the function's generation makes it."""
     generation_2 = config.generation == 2
     values = {
         "request_id": request_id,
@@ -54,7 +55,7 @@ def context(config: FunctionConfig, request_id: str, credential: Credential, ret
 
 
 def environment(config: FunctionConfig, instance_id: str, credential: Credential) -> dict[str, str]:
-    """The variables that the platform sets, and the function's own."""
+    """Return the environment variables of the platform and of the function's configuration."""
     variables = {
         **config.environment,
         "ALIBABA_CLOUD_ACCESS_KEY_ID": credential.access_key_id,

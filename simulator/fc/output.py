@@ -1,7 +1,7 @@
-"""Catches what a function lets out past its standard output: standard error, and Python's logging.
+"""Captures what a function writes elsewhere than to its standard output: standard error, and Python's logging.
 
-The runtime's root logger has a handler that writes `time request-ID [LEVEL] text` lines into the log store. Both are
-the whole process's, so that of several invocations at a time the one that began last is taken for the source.
+The runtime's root logger has a handler that writes lines `time request-ID [LEVEL] text` to the log store. Standard
+error and logging belong to the whole process: what is written counts as that of the invocation that began last.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TextIO, cast
 
 
 @dataclass(eq=False)
 class Capture:
-    """One invocation's: where its log lines go, and what it wrote to standard error."""
+    """One invocation's output: where its log lines go, and what it wrote to standard error."""
 
     request_id: str
     sink: Callable[[str], None]
@@ -29,20 +30,22 @@ _lock = threading.Lock()
 
 
 class _StandardError:
-    """Stands for sys.stderr while an invocation runs."""
+    """Replaces sys.stderr while an invocation runs."""
 
     encoding = "utf-8"
 
     def write(self, text: str) -> int:
+        """Keep the text for the invocation that began last."""
         with _lock:
             if _active:
                 _active[-1].stderr.append(text)
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing: every write is complete."""
 
     def isatty(self) -> bool:
+        """Return False: it is not a terminal."""
         return False
 
 
@@ -50,6 +53,7 @@ class _RootHandler(logging.Handler):
     """The handler that the runtime puts on the root logger."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write the record as a line of the invocation that began last."""
         with _lock:
             capture = _active[-1] if _active else None
         if capture:
@@ -58,18 +62,18 @@ class _RootHandler(logging.Handler):
 
 
 _handler = _RootHandler()
-_saved: list[object] = []
+_saved: list[tuple[TextIO, int]] = []  # sys.stderr and the root logger's level, while an invocation runs
 
 
 @contextlib.contextmanager
-def capturing(request_id: str, sink: Callable[[str], None]) -> Iterator[Capture]:
-    """While the block runs, standard error and logging go to the capture."""
+def capture_output(request_id: str, sink: Callable[[str], None]) -> Iterator[Capture]:
+    """Capture standard error and logging while the block runs. `sink` takes each line of logging."""
     capture = Capture(request_id, sink)
     root = logging.getLogger()
     with _lock:
         if not _active:
-            _saved[:] = [sys.stderr, root.level]
-            sys.stderr = _StandardError()
+            _saved.append((sys.stderr, root.level))
+            sys.stderr = cast("TextIO", _StandardError())
             root.addHandler(_handler)
             root.setLevel(min(root.level or logging.WARNING, logging.INFO))
         _active.append(capture)
@@ -80,5 +84,5 @@ def capturing(request_id: str, sink: Callable[[str], None]) -> Iterator[Capture]
             _active.remove(capture)
             if not _active:
                 root.removeHandler(_handler)
-                sys.stderr, level = _saved
+                sys.stderr, level = _saved.pop()
                 root.setLevel(level)

@@ -1,4 +1,4 @@
-"""How functions are invoked over HTTP, on the paths of both generations."""
+"""How Function Compute looks on the wire: invocations over HTTP, on the paths of both generations."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from simulator.errors import ApiError
+from simulator.fc import errors
 from simulator.gateway import Target
 from simulator.server import Request, Response
 
 if TYPE_CHECKING:
-    from simulator.fc.platform import Platform
+    from simulator.errors import ApiError
+    from simulator.fc.operations import FunctionCompute
 
 GENERATION_2 = re.compile(r"/2016-08-15/services/([^/]+)/functions/([^/]+)/invocations")
 GENERATION_3 = re.compile(r"/2023-03-30/functions/([^/]+)/invocations")
@@ -24,51 +25,53 @@ MAX_ASYNC_PAYLOAD = 128 * 1024
 MAX_DELAY = 3600  # seconds
 
 
-class FunctionWire:
-    """The service as the gateway sees it."""
+class FunctionComputeWire:
+    """Function Compute, as the gateway calls it (`simulator.gateway.Service`)."""
 
     denial_code = "AccessDenied"
 
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
+    def __init__(self, service: FunctionCompute) -> None:
+        self._service = service
 
     def target(self, request: Request) -> Target:
-        """Raise ApiError when the path names no invocation, or the wrong signature is on it."""
-        config = self._platform.config
+        """Return the function that a request invokes. Raise ApiError for another path, or a wrong kind of signature."""
+        config = self._service.config
         signature = request.headers.get("authorization", "").partition(" ")[0]
         if match := GENERATION_2.fullmatch(request.path):
             inside, expected = f"services/{unquote(match[1]).partition('.')[0]}/", "FC"
         elif match := GENERATION_3.fullmatch(request.path):
             inside, expected = "", "ACS3-HMAC-SHA256"
         else:
-            raise ApiError(404, "PathNotSupported", f"path {request.path} is not supported")
+            raise errors.path_not_supported(request.path)
         if signature != expected:
-            raise ApiError(403, "SignatureNotMatch", f"this path takes a signature of the kind {expected}")
+            raise errors.signature_not_match(expected)
         function = unquote(match[match.lastindex or 1])
         resource = f"acs:fc:{request.region or config.region}:{config.account}:{inside}functions/{function}"
         return Target("InvokeFunction", function, request.region, "fc:InvokeFunction", resource)
 
     @property
     def clock_offset(self) -> float:
-        return self._platform.clock_offset
+        """How many seconds the service's clock is ahead of the cloud's."""
+        return self._service.clock_offset
 
-    def perform(  # the function has an ID of its own, and delays have their header
+    def perform(
         self,
-        target: Target,  # noqa: ARG002
+        target: Target,  # noqa: ARG002 there is one operation and one function
         request: Request,
-        request_id: str,  # noqa: ARG002
-        delay: float = 0.0,  # noqa: ARG002
+        request_id: str,  # noqa: ARG002 an invocation has an ID of its own
+        delay: float = 0.0,  # noqa: ARG002 delays have a header
     ) -> Response:
+        """Invoke the function, now or later, and return the answer. Raise ApiError for a bad header or event."""
         kind = request.headers.get("x-fc-invocation-type", "Sync")
         if kind not in ("Sync", "Async"):
-            raise ApiError(400, "InvalidArgument", f"x-fc-invocation-type is Sync or Async, not {kind!r}")
+            raise errors.invalid_argument(f"x-fc-invocation-type is Sync or Async, not {kind!r}")
         limit = MAX_ASYNC_PAYLOAD if kind == "Async" else MAX_SYNC_PAYLOAD
         if len(request.body) > limit:
-            message = f"payload size exceeds the limit of {limit} bytes of this invocation type"
-            raise ApiError(413, "PayloadTooLarge", message)
-        return self._queue(request) if kind == "Async" else self._run(request)
+            raise errors.payload_too_large(limit)
+        return self._invoke_async(request) if kind == "Async" else self._invoke(request)
 
     def refuse(self, error: ApiError, request: Request, request_id: str) -> Response:
+        """Return the answer for an error, in the JSON of the path's generation."""
         names = {"Code": error.code, "Message": error.message, "RequestId": request_id, **error.details}
         if request.path.startswith(PATHS[0]):
             names = {"ErrorCode": error.code, "ErrorMessage": error.message}
@@ -76,29 +79,29 @@ class FunctionWire:
         return Response(error.status, json.dumps(names).encode(), headers)
 
     def find(self, target: Target, request: Request) -> None:
-        """Raise ApiError (404) unless the path names the function as its generation is named."""
-        config, function = self._platform.config, target.instance
+        """Raise ApiError (404) unless the path names the function, in the way of its generation."""
+        config, function = self._service.config, target.instance
         if match := GENERATION_2.fullmatch(request.path):
             service = unquote(match[1]).partition(".")[0]
             if config.generation != 2 or service != config.service:
-                raise ApiError(404, "ServiceNotFound", f"service '{service}' does not exist")
+                raise errors.service_not_found(service)
         elif config.generation != 3:
-            raise ApiError(404, "FunctionNotFound", f"function '{function}' does not exist")
+            raise errors.function_not_found(function)
         if function != config.name:
-            raise ApiError(404, "FunctionNotFound", f"function '{function}' does not exist")
+            raise errors.function_not_found(function)
 
-    def _queue(self, request: Request) -> Response:
+    def _invoke_async(self, request: Request) -> Response:
         delay = request.headers.get("x-fc-async-delay", "0")
         if not delay.isdigit() or int(delay) > MAX_DELAY:
-            raise ApiError(400, "InvalidArgument", f"x-fc-async-delay is at most {MAX_DELAY} seconds, not {delay!r}")
+            raise errors.invalid_argument(f"x-fc-async-delay is at most {MAX_DELAY} seconds, not {delay!r}")
         task_id = next((request.headers[name] for name in TASK_ID_HEADERS if name in request.headers), None)
         if task_id is not None and not TASK_ID.fullmatch(task_id):
-            raise ApiError(400, "InvalidArgument", f"a task ID matches {TASK_ID.pattern}, unlike {task_id!r}")
-        own_id = self._platform.invoke_async(request.body, delay=float(delay), task_id=task_id)
-        return Response(202, b"", {"X-Fc-Request-Id": own_id, "X-Fc-Invocation-Type": "Async"})
+            raise errors.invalid_argument(f"a task ID matches {TASK_ID.pattern}, unlike {task_id!r}")
+        request_id = self._service.invoke_async(request.body, delay=float(delay), task_id=task_id)
+        return Response(202, b"", {"X-Fc-Request-Id": request_id, "X-Fc-Invocation-Type": "Async"})
 
-    def _run(self, request: Request) -> Response:
-        invocation = self._platform.invoke(request.body)
+    def _invoke(self, request: Request) -> Response:
+        invocation = self._service.invoke(request.body)
         headers = {"Content-Type": "application/json", "X-Fc-Request-Id": invocation.request_id}
         if invocation.error:
             unhandled = not (invocation.killed or invocation.timed_out)

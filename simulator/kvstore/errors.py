@@ -1,4 +1,4 @@
-"""The service's own error answers, as FACTS of the real one have them."""
+"""R-KVStore's errors, with the codes and messages of the real service."""
 
 from __future__ import annotations
 
@@ -8,41 +8,49 @@ RECOMMEND = "https://api.aliyun.com/troubleshoot?q="
 
 
 def instance_not_found() -> ApiError:
+    """Return the error for an ID that does not exist in the region."""
     return ApiError(404, "InvalidInstanceId.NotFound", "The specified instance does not exist.")
 
 
 def backup_job_exists() -> ApiError:
+    """Return the error for a backup beside one that runs."""
     return ApiError(400, "BackupJobExists", "A backup job exists in the specified instance.")
 
 
 def wrong_state(code: str) -> ApiError:
+    """Return the error for an instance that is being created or changed."""
     return ApiError(400, code, "The current instance state does not support this operation.")
 
 
 def wrong_type() -> ApiError:
+    """Return the error for an operation that the kind of instance does not have."""
     return ApiError(400, "InstanceType.NotSupport", "The instance type does not support this operation.")
 
 
 def too_many_backups() -> ApiError:
+    """Return the error for more manual backups than a day may have."""
     return ApiError(400, "BackupTimesExceeded", "The number of manual backups of today exceeds the limit.")
 
 
 def missing(name: str) -> ApiError:
+    """Return the error for a parameter that is missing."""
     return ApiError(400, f"Missing{name}", f"The parameter {name} is mandatory for this action but was not supplied.")
 
 
 def malformed(name: str) -> ApiError:
+    """Return the error for a parameter with a bad value."""
     return ApiError(400, f"Invalid{name}.Malformed", f"The specified parameter {name} is not valid.")
 
 
 def unknown_operation(name: str) -> ApiError:
+    """Return the error for an operation that the API does not have."""
     return ApiError(
         404, "InvalidAction.NotFound", f"Specified api is not found, please check your url and method: {name}"
     )
 
 
 def body(error: ApiError, host: str, request_id: str) -> dict[str, object]:
-    """An error answer's JSON."""
+    """Return the JSON object of an error's answer."""
     return {
         "Code": error.code,
         "Message": error.message,

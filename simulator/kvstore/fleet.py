@@ -1,4 +1,4 @@
-"""Which instances there are, and how each will behave: from a YAML file, from code, or made up."""
+"""The fleet: which instances exist, and how each behaves. From a YAML file, from code, or generated."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ class Instance:
     kind: str = "standard"
     shards: int = 1
     name: str = ""
-    status: str = "Normal"
-    normal_after: float | None = None  # a status other than Normal ends after this long
-    denied_until: float | None = None  # ends being denied after this long: somebody mends the policy
+    status: str = "Normal"  # or Creating, Changing, …
+    normal_after: float | None = None  # another status becomes Normal after so many seconds
+    denied_until: float | None = None  # the policy allows the instance after so many seconds
     type: str = "Redis"  # or Tair
     tags: Mapping[str, str] = field(default_factory=dict)
-    denied: bool = False  # the role's policy leaves it out
+    denied: bool = False  # the role's policy does not allow it
     duration: float = 60.0  # of a backup
-    shard_lag: float = 0.0  # each further shard ends this much later
-    outcomes: tuple[str, ...] = ("success",)  # of one backup after another, the last for all that follow:
-    # success, failed, shard-failed (the last shard's alone), or vanished (its end is never listed)
-    durations: tuple[float, ...] = ()  # of one backup after another, likewise; before `duration`
-    listing_lags: tuple[float, ...] = ()  # likewise; before the service's own
+    shard_lag: float = 0.0  # how much later each further shard ends
+    outcomes: tuple[str, ...] = ("success",)  # of each backup in turn; the last one is for all later backups:
+    # success, failed, shard-failed (only the last shard), or vanished (it is never listed after its end)
+    durations: tuple[float, ...] = ()  # likewise; instead of `duration`
+    listing_lags: tuple[float, ...] = ()  # likewise; instead of the service's
     task_linger: float = 0.0  # how long a task stays listed after its end
-    job_id_style: str = "text"  # how CreateBackup answers: text, quoted or int
+    job_id_style: str = "text"  # how CreateBackup writes job IDs: text, quoted or int
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a value that the simulator does not know."""
+        """Raise ValueError for an unknown kind, type, style or outcome."""
         for name, allowed in (
             ("kind", KINDS),
             ("type", ("Redis", "Tair")),
@@ -55,6 +55,7 @@ class Instance:
 
     @property
     def arn_tail(self) -> str:
+        """The last part of its ARN, as policies name it."""
         return f"instance/{self.id}"
 
 
@@ -75,27 +76,27 @@ class Fleet:
 
     @classmethod
     def load(cls, path: str | Path = DEFAULT_FLEET) -> Fleet:
-        """Read a YAML file whose `instances` is a list of `Instance` objects. Raise ValueError where it is not."""
-        import yaml  # only here, so that a fleet built in code needs no YAML
+        """Read a YAML file with a list of instances under `instances`. Raise ValueError when it is something else."""
+        import yaml  # here, so that a fleet made in code does not need it
 
         try:
             document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except yaml.YAMLError as error:
-            raise ValueError(f"{path}: no YAML: {error}") from None
+            raise ValueError(f"{path}: not YAML: {error}") from None
         entries = document.get("instances") if isinstance(document, dict) else None
         if not isinstance(entries, list):
             raise ValueError(f"{path}: expected `instances:` with a list")
-        return cls(_instance(entry, path) for entry in entries)
+        return cls(_read_instance(entry, path) for entry in entries)
 
     @classmethod
     def generate(cls, count: int, seed: int = 0, *, regions: Iterable[str] = ("cn-hangzhou",), **common: Any) -> Fleet:
-        """Make up `count` instances of all kinds, the same for the same seed; `common` holds for every one."""
-        chance = random.Random(f"fleet/{seed}")  # noqa: S311 replays, no secret
+        """Generate `count` instances of all kinds, the same for the same seed. `common`: fields of every instance."""
+        rng = random.Random(f"fleet/{seed}")  # noqa: S311 replays, no secret
         regions = tuple(regions)
-        return cls(_made_up(number, chance, regions, common) for number in range(count))
+        return cls(_generate_instance(number, rng, regions, common) for number in range(count))
 
 
-def _instance(entry: Any, path: str | Path) -> Instance:
+def _read_instance(entry: Any, path: str | Path) -> Instance:
     known = {each.name for each in fields(Instance)}
     if not isinstance(entry, dict) or "id" not in entry or set(entry) - known:
         raise ValueError(f"{path}: an instance takes {', '.join(sorted(known))}, and needs an id: {entry!r}")
@@ -104,21 +105,23 @@ def _instance(entry: Any, path: str | Path) -> Instance:
     return Instance(**{**entry, **lists, "outcomes": (outcomes,) if isinstance(outcomes, str) else tuple(outcomes)})
 
 
-def _made_up(number: int, chance: random.Random, regions: tuple[str, ...], common: Mapping[str, Any]) -> Instance:
-    kind = chance.choices(KINDS, weights=(6, 2, 1, 1))[0]
+def _generate_instance(
+    number: int, rng: random.Random, regions: tuple[str, ...], common: Mapping[str, Any]
+) -> Instance:
+    kind = rng.choices(KINDS, weights=(6, 2, 1, 1))[0]
     values: dict[str, Any] = {
-        "id": f"r-sim{seed_text(chance)}{number:05d}",
-        "region": chance.choice(regions),
+        "id": f"r-sim{_random_letters(rng)}{number:05d}",
+        "region": rng.choice(regions),
         "tags": {"env": "production", "team": "shop"},  # so that one event can select them all
         "kind": kind,
-        "shards": chance.choice((2, 4)) if kind == "classic-cluster" else 1,
-        "duration": float(chance.randint(20, 300)),
-        "shard_lag": float(chance.choice((0, 0, 15))),
-        "job_id_style": "quoted" if kind == "classic-cluster" and chance.random() < 0.3 else "text",
+        "shards": rng.choice((2, 4)) if kind == "classic-cluster" else 1,
+        "duration": float(rng.randint(20, 300)),
+        "shard_lag": float(rng.choice((0, 0, 15))),
+        "job_id_style": "quoted" if kind == "classic-cluster" and rng.random() < 0.3 else "text",
     }
     return Instance(**{**values, **common})
 
 
-def seed_text(chance: random.Random) -> str:
-    """Four letters that make two fleets' IDs differ."""
-    return "".join(chance.choices("abcdefghijkmnpqrstuvwxyz", k=4))
+def _random_letters(rng: random.Random) -> str:
+    """Return four letters that make the IDs of two fleets differ."""
+    return "".join(rng.choices("abcdefghijkmnpqrstuvwxyz", k=4))

@@ -1,4 +1,4 @@
-"""How R-KVStore is spoken: RPC style, `Action` and parameters in the query, JSON answers."""
+"""How R-KVStore looks on the wire: RPC style, with `Action` and parameters in the query, and answers in JSON."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 
 
 class KVStoreWire:
-    """The service as the gateway sees it."""
+    """R-KVStore, as the gateway calls it (`simulator.gateway.Service`)."""
 
     def __init__(self, kvstore: KVStore, account: str, home_region: str, denial_code: str) -> None:
-        """`home_region` is written into a resource's name where a call tells none."""
+        """`home_region`: the region in a resource's name when a call names none."""
         self.denial_code = denial_code
         self._kvstore = kvstore
         self._account = account
         self._home_region = home_region
 
     def target(self, request: Request) -> Target:
+        """Return the operation and the instance that a request names; `*` for no instance."""
         parameters = signatures.parameters(request)
         operation = request.headers.get("x-acs-action") or parameters.get("Action", "")
         instance = parameters.get("InstanceId", "*")
@@ -34,13 +35,15 @@ class KVStoreWire:
         return Target(operation, instance, region, f"kvstore:{operation}", resource)
 
     def find(self, target: Target, request: Request) -> None:
-        """An instance that does not exist is told after a lack of permission."""
+        """Do nothing: R-KVStore checks the permission before it looks for the instance."""
 
     @property
     def clock_offset(self) -> float:
+        """How many seconds the service's clock is ahead of the cloud's."""
         return self._kvstore.clock_offset
 
     def perform(self, target: Target, request: Request, request_id: str, delay: float = 0.0) -> Response:
+        """Perform the operation and return its answer. Raise ApiError when it is refused."""
         if delay and target.operation == "CreateBackup":
             self._kvstore.create_later(signatures.parameters(request), request.region, delay)
             return _json(200, {"RequestId": request_id})
@@ -51,6 +54,7 @@ class KVStoreWire:
         return _json(200, {**answer, "RequestId": request_id})
 
     def refuse(self, error: ApiError, request: Request, request_id: str) -> Response:
+        """Return the answer for an error."""
         host = request.headers.get("host", "")
         return _json(error.status, errors.body(error, host, request_id), dict(error.headers))
 

@@ -73,7 +73,7 @@ def test_an_unknown_kind_is_refused():
 def _drawn(faults: Faults, calls: list[tuple[str, str]]) -> dict:
     found: dict = {}
     for call in calls:
-        found.setdefault(call, []).append(faults.of(*call))
+        found.setdefault(call, []).append(faults.next_fault(*call))
     return found
 
 
@@ -88,7 +88,7 @@ def test_chance_depends_on_the_seed_and_not_on_the_order_of_calls():
 
 def test_chance_has_its_rate_and_all_kinds():
     faults = Faults(0.2, seed=1)
-    drawn = [fault for n in range(5000) if (fault := faults.of("CreateBackup", f"r-{n}"))]
+    drawn = [fault for n in range(5000) if (fault := faults.next_fault("CreateBackup", f"r-{n}"))]
     assert 800 < len(drawn) < 1200
     assert {fault.kind for fault in drawn} == set(KINDS)
     assert {fault.kind for fault in drawn if fault.after} == {kind for kind in KINDS if not kind.startswith("throttle")}
@@ -96,5 +96,5 @@ def test_chance_has_its_rate_and_all_kinds():
 
 def test_chance_keeps_to_the_operations_named():
     faults = Faults(1.0, operations=["CreateBackup"], kinds=["reset"])
-    assert faults.of("DescribeBackups", "r-1") is None
-    assert faults.of("CreateBackup", "r-1").kind == "reset"
+    assert faults.next_fault("DescribeBackups", "r-1") is None
+    assert faults.next_fault("CreateBackup", "r-1").kind == "reset"

@@ -55,7 +55,7 @@ def test_each_line_is_a_log_with_the_platforms_fields(cloud, tmp_path):
     ],
 )
 def test_logs_are_searched_by_instance_job_and_event(cloud, wanted, found):
-    assert [LINES.index(log.message) for log in cloud.logs.search(**wanted)] == found
+    assert [LINES.index(log.message) for log in logstore.matching(cloud.logs, **wanted)] == found
 
 
 def test_a_file_that_is_no_log_store_is_refused_by_line(tmp_path):

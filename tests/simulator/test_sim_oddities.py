@@ -98,11 +98,11 @@ def test_a_redirect_leads_to_another_host_that_sees_what_arrives(kind, status):
         cloud.faults.plan("DescribeBackupTasks", [Fault(kind)])
         KVStoreClient(cloud).code("create_backup", instance_id="r-1")
         assert cloud.kvstore.instance("r-1").backups == []
-        arrived = len(cloud.elsewhere)
+        arrived = len(cloud.redirected)
         connection = http.client.HTTPConnection("localhost", cloud._other_host.port)
         connection.request("GET", "/?Signature=x")
         assert connection.getresponse().status == 200
-        assert [each.query for each in cloud.elsewhere[arrived:]] == [{"Signature": "x"}]
+        assert [each.query for each in cloud.redirected[arrived:]] == [{"Signature": "x"}]
         assert [call.status for call in cloud.calls] == [status]
 
 
@@ -110,12 +110,12 @@ def test_chance_draws_every_kind_only_where_it_can_be_told():
     faults = Faults(1.0, kinds=ALL_KINDS, effect_rate=0.5)
 
     def kinds(operation):
-        return {faults.of(operation, f"r-{n}").kind for n in range(1500)}
+        return {faults.next_fault(operation, f"r-{n}").kind for n in range(1500)}
 
     assert kinds("DescribeBackups") == set(ALL_KINDS)
     assert kinds("DescribeBackupTasks") == set(ALL_KINDS) - {"empty-page", "cut-page"}
     assert not kinds("InvokeFunction") & set(ODD_ANSWERS)
-    late = [fault for n in range(500) if (fault := faults.of("CreateBackup", f"x-{n}")).effect_after]
+    late = [fault for n in range(500) if (fault := faults.next_fault("CreateBackup", f"x-{n}")).effect_after]
     assert late
     assert all(fault.after and 0.02 <= fault.effect_after <= 2 for fault in late)
 

@@ -1,4 +1,4 @@
-"""What an instance's backups are doing: jobs that start, run and end as the clock moves."""
+"""What R-KVStore holds: instances and their backups, whose jobs start, run and end as the clock moves."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ PHASES = ("NoStart", "Preparing", "Uploading", "Checking")
 
 
 @dataclass(frozen=True)
-class Part:
-    """A backup of one node: what one job ID of a classic cluster stands for, or the whole of any other."""
+class Job:
+    """One backup job: of one node in a classic cluster, else of the whole instance. Times are the clock's."""
 
     job_id: int
     node: int
     start: float
     end: float
-    ok: bool
+    succeeded: bool
 
     def progress(self, now: float) -> int:
-        """Percent done."""
+        """Return how much is done, in percent."""
         return 100 if now >= self.end else int(100 * max(0.0, now - self.start) / (self.end - self.start))
 
     def phase(self, now: float) -> str:
+        """Return the job's BackupProgressStatus."""
         return PHASES[min(len(PHASES) - 1, self.progress(now) * len(PHASES) // 100)]
 
 
@@ -46,33 +47,37 @@ class Part:
 class Backup:
     """One backup of an instance. Times are the clock's."""
 
-    parts: tuple[Part, ...]
+    jobs: tuple[Job, ...]
     mode: str  # Manual or Automated
     retention_days: int
     by_api: bool = False  # started by CreateBackup
-    listing_lag: float | None = None  # its own, before the service's
-    vanishes: bool = False  # its end is never listed
+    listing_lag: float | None = None  # seconds from its end to its entry; None: the service's
+    vanishes: bool = False  # it is never listed after its end
 
     @property
     def start(self) -> float:
-        return self.parts[0].start
+        """When its first job starts."""
+        return self.jobs[0].start
 
     @property
     def end(self) -> float:
-        return max(part.end for part in self.parts)
+        """When its last job ends."""
+        return max(job.end for job in self.jobs)
 
     @property
     def job_ids(self) -> tuple[str, ...]:
-        return tuple(str(part.job_id) for part in self.parts)
+        """The IDs of its jobs, as decimal strings."""
+        return tuple(str(job.job_id) for job in self.jobs)
 
     @property
     def succeeded(self) -> bool:
-        return all(part.ok for part in self.parts)
+        """Whether all its jobs succeed."""
+        return all(job.succeeded for job in self.jobs)
 
 
 @dataclass(frozen=True)
 class _Planned:
-    """A manual backup that is to begin at a later time, unless it may not then."""
+    """A manual backup that starts at a later time, unless R-KVStore refuses it then."""
 
     at: float
     retention_days: int
@@ -83,7 +88,7 @@ class _Planned:
 
 
 class InstanceState:
-    """One instance as it is now."""
+    """One instance: its status and its backups."""
 
     def __init__(self, config: Instance, clock: Clock, job_ids: itertools.count[int]) -> None:
         self.config = config
@@ -99,13 +104,13 @@ class InstanceState:
 
     @property
     def backups(self) -> list[Backup]:
-        """All that have begun, in that order."""
-        self._begin_planned()
+        """All backups that have started, in that order."""
+        self._start_planned()
         return self._backups
 
     @property
     def status(self) -> str:
-        """What DescribeInstances shows."""
+        """The status that DescribeInstances shows."""
         return self._status_at(self._clock.time())
 
     @status.setter
@@ -114,13 +119,13 @@ class InstanceState:
 
     @property
     def denied(self) -> bool:
-        """Whether the role's policy leaves the instance out."""
+        """Whether the role's policy does not allow the instance."""
         until = self.config.denied_until
         return self.config.denied and (until is None or self._clock.time() < self._created + until)
 
     def create_backup(self, retention_days: int, wrong_state_code: str = "IncorrectDBInstanceState") -> Backup:
-        """Start a manual backup. Raise ApiError when the status, a running one or the daily limit forbids it."""
-        self._begin_planned()
+        """Start a manual backup. Raise ApiError when the status, a running backup or the daily limit forbids it."""
+        self._start_planned()
         with self._lock:
             return self._create(_Planned(self._clock.time(), retention_days, by_api=True), wrong_state_code)
 
@@ -134,7 +139,10 @@ class InstanceState:
         outcome: str | None = None,
         listing_lag: float | None = None,
     ) -> None:
-        """Start a manual backup at that time of the clock, unless it may not then: a colleague's, or a late call's."""
+        """Start a manual backup at that time of the clock, unless it is refused then.
+
+        It stands for one that somebody else starts, or for a call that has its effect late (`by_api`).
+        """
         with self._lock:
             self._planned.append(_Planned(at, retention_days, by_api, duration, outcome, listing_lag))
 
@@ -147,40 +155,40 @@ class InstanceState:
         retention_days: int = RETENTION_DEFAULT,
         listing_lag: float | None = None,
     ) -> Backup:
-        """Put a backup in from outside, say one of the automatic policy. Times are the clock's; `end` may lie ahead."""
+        """Add a backup, such as an automatic one. Times are the clock's; `end` may be in the future."""
         with self._lock:
             return self._add(start, end, status.lower(), mode, retention_days, listing_lag=listing_lag)
 
     def delete_sets(self, backup: Backup) -> None:
-        """Take the backup's sets from the list, as DeleteBackup does; a task that runs stays listed."""
-        self._unlisted.update(part.job_id for part in backup.parts)
+        """Remove a backup from DescribeBackups, as DeleteBackup does; a task that runs stays in its list."""
+        self._unlisted.update(job.job_id for job in backup.jobs)
 
-    def running(self, now: float, since_start: float = 0.0) -> list[tuple[Backup, Part]]:
-        """The jobs whose tasks are listed: those that run now and began at least `since_start` seconds ago."""
+    def running(self, now: float, since_start: float = 0.0) -> list[tuple[Backup, Job]]:
+        """Return the jobs whose tasks are listed: those that run and started at least `since_start` seconds ago."""
         linger = self.config.task_linger
-        return [(b, part) for b in self.backups for part in b.parts if b.start + since_start <= now < part.end + linger]
+        return [(b, job) for b in self.backups for job in b.jobs if b.start + since_start <= now < job.end + linger]
 
-    def finished(self, now: float, lag: float) -> list[tuple[Backup, Part]]:
-        """The jobs that ended at least `lag` seconds ago, latest first."""
-        found = [(b, part) for b in self.backups for part in b.parts if now >= self.listed_at(b, part, lag)]
+    def finished(self, now: float, lag: float) -> list[tuple[Backup, Job]]:
+        """Return the jobs that ended at least `lag` seconds ago, latest first."""
+        found = [(b, job) for b in self.backups for job in b.jobs if now >= self.listed_at(b, job, lag)]
         return sorted(found, key=lambda each: (-each[1].start, each[1].job_id))
 
-    def listed_at(self, backup: Backup, part: Part, lag: float) -> float:
-        """When the job's end is listed; `lag` holds for backups that have none of their own."""
-        if backup.vanishes or part.job_id in self._unlisted:
+    def listed_at(self, backup: Backup, job: Job, lag: float) -> float:
+        """Return when the job's end is listed (infinity: never). `lag`: for backups without a lag of their own."""
+        if backup.vanishes or job.job_id in self._unlisted:
             return math.inf
-        return part.end + (lag if backup.listing_lag is None else backup.listing_lag)
+        return job.end + (lag if backup.listing_lag is None else backup.listing_lag)
 
     def is_gone(self, backup: Backup, now: float) -> bool:
-        """Whether a listing that shows a backup from its start to its end (a cloud-native cluster's) has lost it."""
-        return now >= backup.end and self.listed_at(backup, backup.parts[-1], 0.0) == math.inf
+        """Return whether DescribeClusterBackupList, which shows running backups, too, shows it no more."""
+        return now >= backup.end and self.listed_at(backup, backup.jobs[-1], 0.0) == math.inf
 
     def _status_at(self, moment: float) -> str:
         after = self.config.normal_after
         return "Normal" if after is not None and moment >= self._created + after else self._status
 
-    def _begin_planned(self) -> None:
-        """Begin what was planned for a time that has come, each as of its own time."""
+    def _start_planned(self) -> None:
+        """Start the planned backups whose time has come, each as of its own time."""
         if not self._planned:
             return
         with self._lock:
@@ -217,17 +225,17 @@ class InstanceState:
         listing_lag: float | None = None,
     ) -> Backup:
         count = self.config.shards if self.config.kind == "classic-cluster" else 1
-        parts = []
+        jobs = []
         for node in range(count):
-            ok = outcome == "success" or (outcome == "shard-failed" and count > 1 and node < count - 1)
-            parts.append(Part(next(self._job_ids), node, start, end + node * self.config.shard_lag, ok))
-        backup = Backup(tuple(parts), mode, retention_days, by_api, listing_lag, outcome == "vanished")
+            succeeded = outcome == "success" or (outcome == "shard-failed" and count > 1 and node < count - 1)
+            jobs.append(Job(next(self._job_ids), node, start, end + node * self.config.shard_lag, succeeded))
+        backup = Backup(tuple(jobs), mode, retention_days, by_api, listing_lag, outcome == "vanished")
         self._backups.append(backup)
         return backup
 
 
 class Instances:
-    """Every instance's state, by ID."""
+    """The states of all instances."""
 
     def __init__(self, fleet: Mapping[str, Instance], clock: Clock) -> None:
         job_ids = itertools.count(10_000)
@@ -236,12 +244,12 @@ class Instances:
     def __iter__(self) -> Iterator[InstanceState]:
         return iter(self._states.values())
 
-    def known(self, instance_ids: Iterable[str]) -> list[InstanceState]:
-        """The states of those among the IDs that there are."""
+    def existing(self, instance_ids: Iterable[str]) -> list[InstanceState]:
+        """Return the states of those IDs that exist."""
         return [self._states[each] for each in instance_ids if each in self._states]
 
     def get(self, instance_id: str, region: str | None = None) -> InstanceState:
-        """The instance's state. Raise ApiError when it is unknown, or lives in another region than was asked."""
+        """Return an instance's state. Raise ApiError when there is none, or not in that region."""
         state = self._states.get(instance_id)
         if state is None or (region and region != state.config.region):
             raise errors.instance_not_found()
@@ -249,7 +257,7 @@ class Instances:
 
 
 def _nth(values: Sequence[T], number: int, default: T) -> T:
-    """The value for the nth backup (from 0): the last holds for all that follow, the default where there is none."""
+    """Return the value for the nth backup, from 0. The last value is for all later ones; `default` if there is none."""
     return values[min(number, len(values) - 1)] if values else default
 
 

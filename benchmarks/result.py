@@ -1,4 +1,4 @@
-"""One result: a value beside its reference, and the target where there is one."""
+"""One result of a benchmark: a value, its reference, and a target if there is one."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Measure:
-    """`letter`: which question of the benchmark it answers; `share`: the value as a share of the reference."""
+class Result:
+    """One row of docs/benchmarks.md. `letter`: of the benchmark, a to g. `share`: value divided by reference."""
 
     letter: str
     what: str
     value: str
     reference: str
     share: float
-    target: float | None = None  # the largest share that is good
+    target: float | None = None  # the largest share that meets it
 
     @property
     def rounded(self) -> str:
-        """The share in two digits after the point, or more where it is tiny."""
+        """The share with two decimal places, or four when it is below 0.01."""
         return f"{self.share:.2f}" if self.share >= 0.01 else f"{self.share:.4f}"
 
     @property
     def verdict(self) -> str:
-        """Whether the target is met; nothing where there is none."""
+        """`met`, `**missed**`, or an empty string without a target."""
         if self.target is None:
             return ""
         return "met" if self.share <= self.target else "**missed**"

@@ -1,7 +1,7 @@
-"""Large fleets under a quota of API calls: begun whole, none twice, in about the time that the quota allows.
+"""Large fleets under a quota of API calls: every backup is started once, in about the time that the quota allows.
 
-One timer's event whose `since` is now; its shards run side by side on an exact clock. Calls take no time of their own,
-so that the quota alone holds them up. Nothing is followed up: it is the starts that count here.
+One timer's event starts them; its shards run side by side on an exact clock. Calls take no time, so that only the quota
+delays them. Follow-ups are turned off, since only the starts are measured.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from chaos.events import moment
+from chaos.events import rfc3339
 from simulator.cloud import Cloud
-from simulator.exact import ExactClock
+from simulator.exact_clock import ExactClock
 from simulator.fc.config import FunctionConfig
 from simulator.fc.invocation import Handler
 from simulator.kvstore.fleet import Fleet, Instance
 
-CALLS = 3  # an instance: two looks and CreateBackup
-MOST_CALLS = 3.3
-MOST_TIME = 1.2  # times CALLS * instances / quota
+CALLS = 3  # for each instance: two lists and CreateBackup
+MAX_CALLS = 3.3
+MAX_TIME = 1.2  # times CALLS * instances / quota
 TIMEOUT = 600.0  # seconds
 
 
 @dataclass(frozen=True)
 class Quota:
-    """A fleet, and how many calls a second R-KVStore serves to all of it."""
+    """A fleet, and how many calls a second R-KVStore allows for all of it."""
 
     instances: int
     calls_a_second: float
@@ -35,24 +35,25 @@ class Quota:
 
     @property
     def ideal(self) -> float:
-        """Seconds that all starts take where no call is wasted."""
+        """The seconds that all starts take when no call is wasted."""
         return CALLS * self.instances / self.calls_a_second
 
     @property
     def shards(self) -> int:
+        """The number of invocations that the request is split into."""
         return -(-self.instances // self.shard_size)
 
 
-FLEETS = (Quota(600, 6), Quota(1000, 25), Quota(10_000, 100, shard_size=200))
+QUOTAS = (Quota(600, 6), Quota(1000, 25), Quota(10_000, 100, shard_size=200))
 
 
 @dataclass
-class Outcome:
-    """What came of one. `violations` is empty where all that was promised held."""
+class FleetResult:
+    """The result for one fleet. `violations` is empty when every limit was kept."""
 
     quota: Quota
     seconds: float  # from the event to the last start
-    calls: float  # served, an instance
+    calls: float  # answered, for each instance
     throttled: int
     invocations: int
     started: int
@@ -61,13 +62,13 @@ class Outcome:
     violations: list[str] = field(default_factory=list)
 
 
-def run_fleet(quota: Quota, *, handler: Handler | None = None, settings: dict[str, str] | None = None) -> Outcome:
-    """Have one timer's event back up the whole fleet."""
+def run_fleet(quota: Quota, *, handler: Handler | None = None, settings: dict[str, str] | None = None) -> FleetResult:
+    """Back up the whole fleet with one timer's event. `handler`: replaces the project's function."""
     names = [f"r-fleet{number:05d}" for number in range(quota.instances)]
     clock, began = ExactClock(), time.monotonic()
     since = clock.time()
     event = {
-        "triggerTime": moment(since),
+        "triggerTime": rfc3339(since),
         "triggerName": "fleet",
         "payload": json.dumps({"instance_ids": names}),
     }
@@ -90,7 +91,7 @@ def run_fleet(quota: Quota, *, handler: Handler | None = None, settings: dict[st
         codes = Counter(call.code for call in cloud.calls if call.operation not in ("", "InvokeFunction"))
         invocations = len(cloud.platform.invocations)
     throttled = codes["Throttling.User"]
-    outcome = Outcome(
+    result = FleetResult(
         quota=quota,
         seconds=max((starts[0] - since for starts in started if starts), default=0.0),
         calls=(codes.total() - throttled) / quota.instances,
@@ -100,19 +101,19 @@ def run_fleet(quota: Quota, *, handler: Handler | None = None, settings: dict[st
         twice=sum(len(starts) > 1 for starts in started),
         real_seconds=time.monotonic() - began,
     )
-    _check(outcome)
-    return outcome
+    _check(result)
+    return result
 
 
-def _check(outcome: Outcome) -> None:
-    quota, wrong = outcome.quota, outcome.violations
-    if outcome.started < quota.instances:
-        wrong.append(f"{quota.instances - outcome.started} instances were never started")
-    if outcome.twice:
-        wrong.append(f"{outcome.twice} instances were started twice")
-    if outcome.seconds > MOST_TIME * quota.ideal:
-        wrong.append(
-            f"the last start came after {outcome.seconds:.0f} s, at most {MOST_TIME * quota.ideal:.0f} s are allowed"
+def _check(result: FleetResult) -> None:
+    quota, violations = result.quota, result.violations
+    if result.started < quota.instances:
+        violations.append(f"{quota.instances - result.started} instances were never started")
+    if result.twice:
+        violations.append(f"{result.twice} instances were started twice")
+    if result.seconds > MAX_TIME * quota.ideal:
+        violations.append(
+            f"the last start came after {result.seconds:.0f} s, at most {MAX_TIME * quota.ideal:.0f} s are allowed"
         )
-    if outcome.calls > MOST_CALLS:
-        wrong.append(f"{outcome.calls:.2f} served calls an instance, at most {MOST_CALLS} are allowed")
+    if result.calls > MAX_CALLS:
+        violations.append(f"{result.calls:.2f} answered calls for each instance, at most {MAX_CALLS} are allowed")

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md and its plot."""
+"""Writes docs/benchmarks.md and its plot."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import platform
 from collections.abc import Sequence
 from html import escape
 
-from benchmarks.measure import Measure
+from benchmarks.result import Result
 
 PLOT = "benchmarks.svg"
 WIDTH, ROW, LEFT, SCALE = 900, 26, 470, 260  # pixels; SCALE is a share of 1
 HEAD = """# Benchmarks
 
-Written by `make bench`, which measures on the machine that it runs on: only the shares mean something elsewhere. Each
-is the value divided by its reference, both taken in the same run; of several rounds the median counts.
+Written by `make bench`. Times are those of the machine that it ran on; shares can be compared with those of other
+machines. A share is the value divided by its reference. Both are measured in the same run, and the median of several
+rounds is taken.
 
 ![The shares and their targets](benchmarks.svg)
 
@@ -22,45 +23,45 @@ is the value divided by its reference, both taken in the same run; of several ro
 NOTES = """
 What is measured, and how:
 
-- **a** From the start of the process to the arrival of the first signed CreateBackup, over TLS with the usual bundle of
-  certificates. The reference is one CreateBackup as the SDK's own samples write it (default credential chain, client,
-  request), with the SDK as pip installs it, compiled. The function does more until then: it reads the event, learns
-  what the instance is, and looks for running and finished backups. A part of a core is had by a cgroup.
-- **b** The handler's time, the process and its modules warm; the cloud is another process. The ideal is
-  calls * latency / concurrency. Of what is above it, a part is fixed: 1,000 instances are 31¼ rounds of 32, and the
-  first call of all goes alone. The rest is what the SDK computes for a call while others wait for the interpreter's
-  lock, and the simulator's own work for its answers.
-- **c**, **e** Two looks and CreateBackup for each instance, and DescribeInstances for 30 at a time.
-- **d** The most that the process had resident, the interpreter included.
-- **e**, **f** By a simulated clock. A follow-up's cold start is not in it: add **a** where instances are not kept warm.
-- **g** The zip, against the SDK as pip installs it, compiled and zipped likewise.
+- **a** The time from the start of the process to the arrival of the first signed CreateBackup, over TLS with the usual
+  bundle of certificates. The reference is one CreateBackup as in the SDK's own samples (default credential chain,
+  client, request), with the SDK as pip installs it, with `.pyc` files. The function does more before CreateBackup: it
+  reads the event, asks what the instance is, and lists running and finished backups. A cgroup limits the core.
+- **b** The time of the handler, when its modules are loaded. The cloud is another process. The ideal is
+  calls * latency / concurrency. A part of the difference is fixed: 1,000 instances are 31¼ rounds of 32, and the very
+  first call is made alone. The rest is the SDK's computing time, since Python runs one thread at a time, and the time
+  in which the simulator makes its answers.
+- **c**, **e** Two lists and CreateBackup for each instance, and DescribeInstances for 30 instances at a time.
+- **d** The largest resident memory of the process, with the interpreter.
+- **e**, **f** By a simulated clock, without the cold starts of follow-ups. Add **a** for each that is not warm.
+- **g** The zip file. As a comparison, the zip of the SDK as pip installs it, with `.pyc` files.
 """
 
 
-def markdown(measures: Sequence[Measure], rounds: int) -> str:
-    """The page."""
+def markdown(results: Sequence[Result], rounds: int) -> str:
+    """Return the page as Markdown."""
     rows = "".join(
         f"| {each.letter} | {each.what} | {each.value} | {each.reference} | {each.rounded} | "
         f"{f'≤ {each.target:.2f}' if each.target else ''} | {each.verdict} |\n"
-        for each in measures
+        for each in results
     )
-    missed = [f"{each.what} ({each.rounded}, not {each.target:.2f})" for each in measures if "missed" in each.verdict]
-    told = f"Missed: {'; '.join(missed)}." if missed else "No target was missed."
+    missed = [f"{each.what} ({each.rounded}, not {each.target:.2f})" for each in results if "missed" in each.verdict]
+    summary = f"Missed: {'; '.join(missed)}." if missed else "No target was missed."
     table = f"| | what | value | reference | share | target | |\n| --- | --- | --- | --- | --- | --- | --- |\n{rows}"
     where = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, {rounds} rounds"
-    return f"{HEAD}{table}\n{told} Measured on {where}.\n{NOTES}"
+    return f"{HEAD}{table}\n{summary} Measured on {where}.\n{NOTES}"
 
 
-def plot(measures: Sequence[Measure]) -> str:
-    """A bar for each share; a line where its target is."""
-    height = ROW * len(measures) + 60
+def plot(results: Sequence[Result]) -> str:
+    """Return the plot as SVG: a bar for each share, and a line for its target."""
+    height = ROW * len(results) + 60
     size = f'width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">',
         f'<rect width="{WIDTH}" height="{height}" rx="6" fill="#ffffff"/>',
         '<text x="12" y="22" font-weight="bold">Share of the reference; the line is the target</text>',
     ]
-    for number, each in enumerate(measures):
+    for number, each in enumerate(results):
         y = 40 + ROW * number
         good = each.target is None or each.share <= each.target
         colour = "#9aa5b1" if each.target is None else "#2f855a" if good else "#c05621"

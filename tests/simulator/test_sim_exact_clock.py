@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from simulator_clients import KVStoreClient
 
-from simulator import Cloud, ExactClock, Fault, Fleet, Instance, Killed, exact
+from simulator import Cloud, ExactClock, Fault, Fleet, Instance, Killed, exact_clock
 
 START = 1000.0
 
@@ -107,7 +107,7 @@ def test_a_drive_replays():
 
 
 def test_an_invocation_that_hangs_is_an_error(monkeypatch):
-    monkeypatch.setattr(exact, "STUCK", 0.1)
+    monkeypatch.setattr(exact_clock, "STUCK_SECONDS", 0.1)
     release = threading.Event()
     with pytest.raises(RuntimeError, match="neither slept nor ended"):
         _drain(lambda *_: release.wait(), [(0, "a")])

@@ -1,4 +1,4 @@
-"""One backup by the standard library alone, signed by hand: no program in Python can begin sooner."""
+"""Create one backup with the standard library only: the minimum for a program in Python."""
 
 import hashlib
 import hmac
@@ -23,15 +23,14 @@ headers = {
 names = ";".join(sorted(headers))
 signed = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
 canonical = f"POST\n/\n{query}\n{signed}\n{names}\n{empty}"
-text = f"ACS3-HMAC-SHA256\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+string_to_sign = f"ACS3-HMAC-SHA256\n{hashlib.sha256(canonical.encode()).hexdigest()}"
 key = os.environ["ALIBABA_CLOUD_ACCESS_KEY_SECRET"].encode()
-signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-who = os.environ["ALIBABA_CLOUD_ACCESS_KEY_ID"]
-headers["authorization"] = f"ACS3-HMAC-SHA256 Credential={who},SignedHeaders={names},Signature={signature}"
+signature = hmac.new(key, string_to_sign.encode(), hashlib.sha256).hexdigest()
+key_id = os.environ["ALIBABA_CLOUD_ACCESS_KEY_ID"]
+headers["authorization"] = f"ACS3-HMAC-SHA256 Credential={key_id},SignedHeaders={names},Signature={signature}"
+connection = http.client.HTTPConnection(host)
 if scheme == "https":
     connection = http.client.HTTPSConnection(host, context=ssl.create_default_context())
-else:
-    connection = http.client.HTTPConnection(host)
 connection.request("POST", f"/?{query}", headers=headers)
 if connection.getresponse().status != 200:
     sys.exit("refused")
