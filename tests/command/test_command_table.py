@@ -244,7 +244,7 @@ def test_an_arn_stands_below_once_in_the_hint(width: int) -> None:
 
 
 def test_wide_and_control_characters_in_any_column_keep_the_columns_straight() -> None:
-    message = "备份" * 8
+    message = "备份" * 5
     outcomes = {"r-备\x1b[1m份": failed(Problem("A", message, ErrorKind.UNKNOWN), "7"), "r-1": Outcome(State.SUCCEEDED)}
     assert draw(outcomes, 45).splitlines()[2:5] == [
         "Instance  State      Job IDs  Note",
