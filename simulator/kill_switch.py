@@ -78,7 +78,7 @@ class KillSwitch:
 
 
 class KillableClock:
-    """The clock that one invocation is given. Each sleep is two I/O events, its begin and its end."""
+    """The clock that one invocation is given. Each sleep is two I/O events, its start and its end."""
 
     def __init__(self, clock: Clock, kill_switch: KillSwitch) -> None:
         self.time = clock.time
