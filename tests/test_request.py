@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from redis_backup.context import request_time
 from redis_backup.errors import EXAMPLE, InvalidRequest
 from redis_backup.followups.payload import read_follow_up
-from redis_backup.request.events import TriggerKind, read_events
+from redis_backup.request.events import JsonObject, TriggerKind, read_events
 from redis_backup.request.instances import InstanceRef
 from redis_backup.request.reader import Defaults, read_request
 from redis_backup.request.request import FollowUpInfo, Request, SharedInstance, Totals, merge
@@ -542,3 +542,7 @@ def test_a_field_that_is_given_twice_with_two_values_is_refused(event: Any, erro
 )
 def test_what_is_not_a_field_of_the_request_may_be_given_twice(event: str) -> None:
     assert read(event)[0].instances == (A,)
+
+
+def test_a_number_that_is_not_equal_to_itself_is_not_given_twice() -> None:
+    assert JsonObject.from_pairs([("a", float("nan")), ("b", 1), ("b", 1.0)]).repeated == ()

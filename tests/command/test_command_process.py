@@ -33,8 +33,8 @@ def changes(text: str) -> list[str]:
 
 @pytest.mark.parametrize("generation", [2, 3])
 def test_waits_for_every_backup_and_writes_a_line_per_change(generation: int) -> None:
-    shards = Instance("r-b", kind="classic-cluster", shards=2, duration=30)
-    with Pipeline(Instance("r-a", duration=50), shards, generation=generation).running() as pipeline:
+    shards = Instance("r-b", kind="classic-cluster", shards=2, duration=120)
+    with Pipeline(Instance("r-a", duration=150), shards, generation=generation).running() as pipeline:
         ended = pipeline.run("r-a", "r-b", "--wait", "30m", "--reason", "release 42")
         first, *lines, last = changes(ended.out)
         assert first == "T redis-backup in cn-hangzhou, backups since T"
