@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -198,11 +197,15 @@ class App:
         with signals.delayed():
             display = self._display()
             display.__enter__()
+        error: BaseException | None = None  # of this block: sys.exc_info() would also give one that surrounds it
         try:
             yield display
+        except BaseException as raised:
+            error = raised
+            raise
         finally:
             with signals.delayed():
-                display.__exit__(*sys.exc_info())
+                display.__exit__(error and type(error), error, None)
 
     def _display(self) -> LineProgress | LiveTable:
         stream = cast(TextIO, self._out)
