@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import textwrap
 from collections.abc import Sequence
 from html import escape
 
@@ -49,7 +50,7 @@ def markdown(results: Sequence[Result], rounds: int) -> str:
     summary = f"Missed: {'; '.join(missed)}." if missed else "No target was missed."
     table = f"| | what | value | reference | share | target | |\n| --- | --- | --- | --- | --- | --- | --- |\n{rows}"
     where = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, {rounds} rounds"
-    return f"{HEAD}{table}\n{summary} Measured on {where}.\n{NOTES}"
+    return f"{HEAD}{table}\n{textwrap.fill(f'{summary} Measured on {where}.', 118)}\n{NOTES}"
 
 
 def plot(results: Sequence[Result]) -> str:

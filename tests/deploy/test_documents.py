@@ -7,10 +7,12 @@ import inspect
 import re
 
 import pytest
+from click.testing import CliRunner
 from deployment import PROJECT, rendered
 
 from redis_backup.request.reader import FIELDS
 from redis_backup.settings import Settings
+from redis_backup_cli.cli import command
 
 REFERENCE = (PROJECT / "docs" / "reference.md").read_text(encoding="utf-8")
 DOCUMENTS = [
@@ -113,3 +115,9 @@ def test_restoring_says_first_that_backups_are_deleted_with_their_instance() -> 
 def test_every_document_that_restoring_names_has_an_address() -> None:
     named = set(re.findall(r"\]\[(\w+)\]", RESTORE))
     assert named == set(re.findall(r"^\[(\w+)\]: https://", RESTORE, re.MULTILINE))
+
+
+def test_the_reference_and_the_help_have_the_same_exit_codes() -> None:
+    shown = CliRunner().invoke(command, ["--help"]).output
+    codes = re.findall(r"^ {4,}(\d+)  \w", shown, re.MULTILINE)
+    assert [row[0] for row in table("Exit codes of the command")] == codes
