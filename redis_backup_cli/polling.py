@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
 
-from redis_backup.alibaba.sdk import LEAST_TIME
+from redis_backup.alibaba.sdk import MIN_TIME
 from redis_backup.backoff import Deadline
 from redis_backup.request.request import Request
 from redis_backup.runtime import Clock
@@ -104,7 +104,7 @@ class Polling:
         return delay
 
     def _try(self, batch: Batch, deadline: Deadline) -> Answer | CommandError | NoAnswerError:
-        if deadline.remaining() < LEAST_TIME:
+        if deadline.remaining() < MIN_TIME:
             return NoAnswerError("time ran out before it could be sent")
         seconds = max(0, min(_WATCH_SECONDS, int(deadline.remaining() - _RESPONSE_MARGIN)))
         wait_seconds = seconds if batch.is_watched else 0

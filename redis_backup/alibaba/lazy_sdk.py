@@ -4,12 +4,12 @@ What signs and sends are the SDKs' own modules, as they are. While one of them i
 `sys.modules` for the modules in `DEFERRED`. A stand-in, and what an SDK imports from one by name, imports the real
 module at its first use. So nothing is missing, it only comes later: asynchronous calls and RSA keys work as ever.
 
-Plainer ways do not do it: `importlib.util.LazyLoader` imports a module as soon as a name is imported from it, and
+Plainer ways do not work: `importlib.util.LazyLoader` imports a module as soon as a name is imported from it, and
 `from aiohttp import ClientResponse` alone costs 200 ms.
 
 When a library changes:
 - a name that the table does not have, or one that is used while an SDK is imported: its module is imported at once,
-  which is slow but right;
+  which is slow but correct;
 - a class that inherits from a stand-in, or anything else that fails: the SDK is imported as usual, which is as slow as
   without this module;
 - a module that no SDK imports any more: nothing happens, and its line has no use.
@@ -69,7 +69,7 @@ def _load(name: str) -> ModuleType:
     sys.modules.update({module: _Deferred(module) for module in DEFERRED if module not in (*before, name)})
     try:
         return import_module(name)
-    except Exception:  # noqa: BLE001 - whatever it is that this way of importing breaks, the usual way may do
+    except Exception:  # noqa: BLE001 - whatever this way of importing breaks, the usual way may work
         for module in [module for module in sys.modules if module not in before and module.startswith(SDKS)]:
             del sys.modules[module]
     finally:

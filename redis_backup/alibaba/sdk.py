@@ -1,10 +1,13 @@
-"""The one module that knows Alibaba Cloud's SDKs: how their clients are made, called, and kept quiet.
+"""Make, call and silence the SDKs of Alibaba Cloud. No other module knows them.
 
-What they do on their own, and why it is stopped here: `aliyun-fc2` logs all request headers, the security token and the
-signature included, on the root logger when a call fails; `darabonba` does so on stderr where DEBUG=sdk is set. So what
-a library logs is dropped, and what Function Compute's runtime logs (an exception that escapes) is not. A redirect would
-hand the token to another host: it is never followed. The text of a library's exception is never passed on: only code,
-message and request ID of an API's own answer are.
+What the SDKs would do on their own, and what this module does about it:
+
+- `aliyun-fc2` logs all headers of a request on the root logger if the call fails, with the security token and the
+  signature; `darabonba` prints them to stderr if DEBUG=sdk is set. So everything that a library logs is dropped. What
+  Function Compute's runtime logs (an exception that escapes the handler) is not.
+- Both follow redirects, and would send the token to another host. So no redirect is followed.
+- The texts of their exceptions can contain URLs and headers. So only the code, the message and the request ID of the
+  API's own answer are passed on.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from redis_backup.states import ErrorKind, Problem, out_of_time
 T = TypeVar("T")
 CONNECT_TIMEOUT = 5.0  # seconds
 READ_TIMEOUT = 10.0
-LEAST_TIME = 0.2  # seconds; a call is not begun with less
+MIN_TIME = 0.2  # seconds that have to be left for a call
 # The loggers of the libraries, by the first part of their names, and the folders of those that log on the root logger.
 _LOGGERS = (
     *("Tea", "aiohttp", "alibabacloud-tea", "alibabacloud_credentials", "apscheduler", "asyncio", "credentials"),
@@ -36,7 +39,7 @@ _ON_ROOT = ("fc2", "Tea", "darabonba", "alibabacloud_credentials", "alibabacloud
 
 
 def silence() -> None:
-    """Let no library log anything, whatever its level and handlers. Called wherever a client is made."""
+    """Drop everything that a library logs, whatever its level and handlers. Called wherever a client is made."""
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         logger.propagate = False
@@ -57,7 +60,7 @@ def _drop_on_root(record: logging.LogRecord) -> bool:
 
 
 def config(credentials: Credentials, region: str, endpoint: str | None, connections: int) -> Any:
-    """An `alibabacloud_tea_openapi` Config. `endpoint`: host or URL, None for the SDK's own."""
+    """Return a Config of `alibabacloud_tea_openapi`. `endpoint`: host or URL; None for the SDK's own."""
     silence()
     _mix_in(lazy_sdk.load("darabonba.core"), "_TLSAdapter", _LoadsCertificatesOnce)
     scheme, _, host = endpoint.rpartition("://") if endpoint else ("", "", None)
@@ -72,7 +75,7 @@ def config(credentials: Credentials, region: str, endpoint: str | None, connecti
 
 
 class _StaticCredential:
-    """What `alibabacloud_tea_openapi` takes as Config's `credential`, for keys that stay the same.
+    """Holds keys that stay the same, in the form that `alibabacloud_tea_openapi` accepts as `Config.credential`.
 
     Given the keys themselves, it would import all of `alibabacloud_credentials.provider`: 44 ms.
     """
@@ -97,7 +100,7 @@ class _StaticCredential:
 
 
 class UnexpectedAnswerError(Exception):
-    """An answer without what was asked for. Where it is a definite refusal in an HTTP 200, its code counts."""
+    """An answer lacks what was asked for. `code`: the answer's own, if it is a definite refusal in an HTTP 200."""
 
     def __init__(self, body: Any) -> None:
         super().__init__()
@@ -110,7 +113,7 @@ class _RedirectedError(Exception):
     """An answer sent the call to another host."""
 
 
-_answer = threading.local()  # status and date of this thread's last answer
+_last_answer = threading.local()  # status and date of this thread's last answer
 
 
 class _NotesAnswers:
@@ -124,7 +127,7 @@ class _NotesAnswers:
     def send(self, *args: Any, **kwargs: Any) -> Any:
         """Send as the SDK does. Raise _RedirectedError for an answer that is a redirect."""
         response = super().send(*args, **kwargs)  # type: ignore[misc] # of the adapter that this is mixed into
-        _answer.status, _answer.date = response.status_code, response.headers.get("date", "")
+        _last_answer.status, _last_answer.date = response.status_code, response.headers.get("date", "")
         if 300 <= response.status_code < 400:
             response.close()
             raise _RedirectedError
@@ -158,14 +161,14 @@ def _mix_in(module: Any, adapter: str, mixin: type) -> None:
 
 
 def generic_client(credentials: Credentials, region: str, endpoint: str) -> Any:
-    """A client of `alibabacloud_tea_openapi` for any API."""
+    """Return a client of `alibabacloud_tea_openapi` for any API."""
     return lazy_sdk.load("alibabacloud_tea_openapi.client").Client(
         config(credentials, region, endpoint, connections=10)
     )
 
 
 def rpc_call(action: str, version: str, method: str, query: Mapping[str, object]) -> tuple[Any, Any]:
-    """The first two arguments of `call_api` for a call in RPC style: parameters in the query, JSON for an answer."""
+    """Return the first two arguments of `call_api` for an RPC call: parameters in the query, the answer is JSON."""
     models = lazy_sdk.load("alibabacloud_tea_openapi.utils_models")
     params = models.Params(
         action=action,
@@ -184,7 +187,7 @@ def rpc_call(action: str, version: str, method: str, query: Mapping[str, object]
 def roa_call(
     action: str, version: str, path: str, *, query: dict[str, str], headers: dict[str, str], payload: bytes
 ) -> tuple[Any, Any]:
-    """The first two arguments of `call_api` for a POST in ROA style that is bytes both ways."""
+    """Return the first two arguments of `call_api` for a ROA call: a POST; request and answer are bytes."""
     models = lazy_sdk.load("alibabacloud_tea_openapi.utils_models")
     params = models.Params(
         action=action,
@@ -201,10 +204,10 @@ def roa_call(
 
 
 def fc2_client(credentials: Credentials, endpoint: str, timeout: float) -> Any:
-    """A client of `aliyun-fc2`. `timeout` in seconds."""
+    """Return a client of `aliyun-fc2`. `timeout`: seconds."""
     fc2 = lazy_sdk.load("fc2.client")
     silence()
-    fc2.retries = 0  # of 5, which take 30 s, whatever time there is
+    fc2.retries = 0  # its own 5 take 30 s, even if less time is left
     _mix_in(fc2, "HTTPAdapter", _NotesAnswers)
     return fc2.Client(
         endpoint=endpoint,
@@ -224,18 +227,19 @@ def call(
     secrets: tuple[str, ...],
     read_timeout: float = READ_TIMEOUT,
 ) -> T:
-    """Run one SDK call, once, within the time that is left. `operation` takes RuntimeOptions.
+    """Call an SDK once, within the time that is left, and return what it returns.
 
-    Raise ApiError for whatever goes wrong; nothing of the SDK's own exceptions is chained to it.
+    `operation` takes RuntimeOptions. Raise ApiError for everything that goes wrong; the SDK's own exception is not
+    chained to it.
     """
     remaining = deadline.remaining()
-    if remaining < LEAST_TIME:
+    if remaining < MIN_TIME:
         raise ApiError(out_of_time())
     options = lazy_sdk.load("darabonba.runtime").RuntimeOptions(
         connect_timeout=int(1000 * min(CONNECT_TIMEOUT, remaining)),
         read_timeout=int(1000 * min(read_timeout, remaining)),
     )
-    _answer.status = 0
+    _last_answer.status = 0
     try:
         return operation(options)
     except Exception as error:  # noqa: BLE001 - the SDK lets TypeError and others out for answers it does not expect
@@ -243,28 +247,32 @@ def call(
 
 
 def last_date() -> str:
-    """The `Date` of this thread's last answer."""
-    return str(getattr(_answer, "date", ""))
+    """Return the `Date` header of this thread's last answer, "" if there is none."""
+    return str(getattr(_last_answer, "date", ""))
 
 
 def unreadable(operation: str) -> ApiError:
-    """There was an answer, but not one that the API gives."""
+    """Return the error for an answer that the API does not document."""
     return ApiError(Problem("NoAnswer", f"{operation}: the answer could not be read", ErrorKind.UNKNOWN))
 
 
 def credentials_ended(problem: Problem) -> ApiError:
-    """The credentials were good when this invocation began, and are no longer: only another one has new ones."""
-    hint = "the credentials of this invocation have ended; the next one has new ones and goes on"
+    """Return the error for credentials that were valid when this invocation began and have ended since."""
+    hint = "the credentials of this invocation have ended; the next invocation has new ones and continues"
     return ApiError(Problem(problem.code, problem.message, ErrorKind.TRANSIENT, problem.request_id, hint))
 
 
 def _translate(error: Exception, action: str, resource: str, secrets: tuple[str, ...]) -> ApiError:
-    """What tea-openapi 0.4.6 raises for an answer has `code` and `data`, FcError `err_code`; others carry no answer."""
+    """Return the ApiError for an SDK's exception.
+
+    An exception of tea-openapi 0.4.6 that has an answer has `code` and `data`; FcError has `err_code`. The others have
+    no answer.
+    """
     answer, code = getattr(error, "data", None), getattr(error, "code", None)
     if hasattr(error, "err_code"):
         answer, code = _fc2_answer(error), str(error.err_code or "None")
     if not isinstance(answer, dict) or not code:
-        return ApiError(_no_answer(error, action, _answer.status), status=_answer.status)
+        return ApiError(_no_answer(error, action, _last_answer.status), status=_last_answer.status)
     code = "" if code == "None" else str(code)
     hint = getattr(error, "retry_after", None)  # the header x-acs-retry-after, in milliseconds
     status = int(getattr(error, "status_code", None) or 0)
@@ -291,7 +299,7 @@ def _fc2_answer(error: Any) -> dict[str, Any]:
 
 
 def _no_answer(error: Exception, action: str, status: int) -> Problem:
-    """The texts of these exceptions hold URLs; so only what kind of failure it was is told."""
+    """Return the error for a call without an answer. It names the kind of failure; the exception's text has URLs."""
     text = str(error)
     if 300 <= status < 400:
         what = f"answered with a redirect (HTTP {status}), which is never followed"
@@ -311,6 +319,6 @@ def _no_answer(error: Exception, action: str, status: int) -> Problem:
         "NoAnswer",
         f"{action.rpartition(':')[2]}: the API {what}",
         ErrorKind.UNKNOWN,
-        hint="it is looked at again before anything is repeated; where it recurs, check the function's network "
+        hint="the function looks again before it repeats anything; if this happens often, check the function's network "
         "(internetAccess, VPC, BACKUP_ENDPOINT) and the region's name",
     )
