@@ -124,7 +124,7 @@ class App:
         report, err = self._report, self._context.err
         if State.FAILED.value in report.counts:
             return 1
-        if report.is_done:
+        if report.is_done or (wait is None and report.request.dry_run):
             return 0
         if wait is None and report.has_pending:
             _print(err, "Some backups have not started. To wait for them:", f"{self._join_command()} --wait 30m")

@@ -87,7 +87,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
     \b
     Exit codes:
-        0  all succeeded (without --wait: all have started)
+        0  all succeeded (without --wait: all have started; with --dry-run: nothing failed)
         1  a backup, or the function itself, failed
         2  the command or the request was wrong, or not allowed
         3  time ran out, or some have not started; what has started goes on

@@ -14,6 +14,7 @@ from rich.text import Text
 from redis_backup.request.instances import InstanceRef
 from redis_backup.states import Outcome, Problem, State
 
+from .clocks import WrongClockError
 from .hints import SharedHint, general, shared_hints
 from .page import Page
 from .progress import BY_URGENCY, error_text, totals
@@ -49,9 +50,10 @@ class LiveTable:
         self._live.start(refresh=True)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Draw it for the last time."""
+    def __exit__(self, error: object = None, *_: object) -> None:
+        """Draw it for the last time; remove it if the request is sent again with another time."""
         self._is_final = True
+        self._live.transient = error is WrongClockError
         self._live.stop()
 
     def show(self) -> None:

@@ -367,7 +367,7 @@ FAULTS = [
     (
         cloud_event("r-a, R-TYPO", subject=ARN),
         [
-            "instance_ids must be r-…, REGION/r-… or acs",
+            "instance_ids must be r-… (lower-case letters, digits and hyphens), REGION/r-… or acs",
         ],
     ),
     ({**ASK, "region": "Hangzhou"}, ['region must be a region such as cn-hangzhou, not "Hangzhou"']),
@@ -423,7 +423,7 @@ def test_many_faults_are_counted() -> None:
     with pytest.raises(InvalidRequest, match=r"field19 and 20 more\. Known fields: "):
         read({f"field{number}": 1 for number in range(40)})
     error = InvalidRequest(
-        [f"event {number} of 120: instance_ids must be r-…, REGION/r-…" * 2 for number in range(120)]
+        [f"event {number} of 120: instance_ids must be r-… (lower-case" * 2 for number in range(120)]
     )
     assert (len(error.errors), len(str(error).encode()) <= 8192) == (120, True)
     assert re.search("; and [0-9]+ more. Nothing was started", str(error))

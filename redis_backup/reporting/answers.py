@@ -109,7 +109,8 @@ def _exception_text(report: Mapping[str, Any], end: Ending) -> str:
     """
     counts = ", ".join(f"{count} {state}" for state, count in report["counts"].items())
     summary = f"{counts} of {len(report['instances'])} instances (trigger {report['trigger']['id']})"
-    summary += f"; {end.failed_before}" if end.failed_before else ""
+    if end.failed_before:
+        summary = f"{end.failed_before}; in this invocation {summary}"
     if end.not_followed:
         summary += f"; no follow-up will look at unfinished instances: {end.not_followed}"
     summary = truncate(summary, _MAX_TEXT // 2)

@@ -189,7 +189,8 @@ class _Reader:
         if wrong:
             more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
             self.errors.append(
-                f"instance_ids must be r-…, REGION/r-… or acs:kvstore:REGION:ACCOUNT:instance/r-…, "
+                "instance_ids must be r-… (lower-case letters, digits and hyphens), REGION/r-… or "
+                f"acs:kvstore:REGION:ACCOUNT:instance/r-…, "
                 f"not {', '.join(dict.fromkeys(wrong[:5]))}{more}"
             )
         if not self.region and ("tags" in self.values or any(not instance.region for instance in found)):

@@ -45,7 +45,11 @@ def serve(port: int, tls: tuple[str, str] | None, calls: bool, verbose: bool, **
 
     listing = console.Listing(console.console(), verbose=verbose, at_once=True)
     load_project()  # before the clock starts, or a fast one makes much of the time that it takes
-    cloud = cloud_from(port=port, tls=tls or None, **options)
+    try:
+        cloud = cloud_from(port=port, tls=tls or None, **options)
+    except OSError as error:
+        message = f"port {port} cannot be used ({error.strerror}); --port 0 takes any free one"
+        raise click.ClickException(message) from None
     cloud.logs.listeners.append(listing.log)
     cloud.platform.listeners.append(listing.invocation)
     if calls:
@@ -62,8 +66,8 @@ def _introduction(cloud: Cloud, *, is_fast: bool) -> list[str]:
     """What to paste into another terminal: the settings, those of `redis-backup` first, and last a command to try."""
     settings = cloud.environ()
     of_command = {name for name in settings if name.startswith("ALIBABA_CLOUD_") or name == "BACKUP_FC_ENDPOINT"}
-    lines = [f"# {len(cloud.fleet)} instances at {cloud.endpoint}. Paste this into another terminal; Ctrl-C ends it."]
-    lines += [_UNSET]
+    about = f"# {len(cloud.fleet)} instances at {cloud.endpoint}."
+    lines = [f"{about} Paste this into another terminal. Ctrl-C here ends it.", _UNSET]
     lines += [f"export {name}={shlex.quote(settings[name])}" for name in settings if name in of_command]
     lines += ["# For a program that runs the function itself, or calls R-KVStore:"]
     lines += [f"export {name}={shlex.quote(settings[name])}" for name in settings if name not in of_command]
@@ -79,7 +83,6 @@ def _command(cloud: Cloud) -> list[str]:
     function = cloud.function
     beside = Path(sys.executable).with_name("redis-backup")
     program = str(beside) if beside.exists() and not shutil.which("redis-backup") else "redis-backup"
-    program = program.removeprefix(f"{Path.cwd()}/")
     instance = found.id if found.region == function.region else f"{found.region}/{found.id}"
     service = ["--service", function.service] if function.generation == 2 else []
     return [shlex.join([program, instance, "--function", function.name, *service, "--wait", "30m"])]

@@ -111,6 +111,14 @@ def test_a_dry_run_starts_nothing() -> None:
         assert "T cn-hangzhou/r-a planned" in without_times(ended.out)
 
 
+def test_a_dry_run_beside_an_older_backup_says_so_and_is_0() -> None:
+    with Pipeline(Instance("r-a", duration=900)).running() as pipeline:
+        assert pipeline.run("r-a").code == 0
+        ended = pipeline.run("r-a", "--dry-run")
+        assert (ended.code, ended.err, pipeline.backups()) == (0, "", {"r-a": 1})
+        assert "T cn-hangzhou/r-a pending BackupJobExists" in without_times(ended.out)
+
+
 @pytest.mark.parametrize("colour", [True, False])
 def test_a_terminal_gets_a_live_table(colour: bool) -> None:
     with Pipeline(

@@ -78,7 +78,7 @@ def test_without_its_libraries_it_says_how_to_get_them() -> None:
         (
             ["R-A", "--retention-days", "3", *TO_FUNCTION],
             {},
-            'Error: instance_ids must be r-…, REGION/r-… or acs:kvstore:REGION:ACCOUNT:instance/r-…, not "R-A"; reten',
+            'instance/r-…, not "R-A"; reten',
         ),
         (
             ["r-a", "--since", "yesterday", *TO_FUNCTION],
