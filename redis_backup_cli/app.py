@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -24,6 +24,7 @@ from .clocks import Timekeeper, WrongClockError
 from .credentials import CredentialChain
 from .durations import format_duration
 from .errors import CommandError, NoAnswerError, RefusedError
+from .hints import printable
 from .polling import Display, Polling
 from .progress import LineProgress, can_redraw
 from .report import MergedReport
@@ -38,6 +39,7 @@ TIME_RAN_OUT = 3
 REPORT_NOT_WRITTEN = 4
 _ENDPOINT = "BACKUP_FC_ENDPOINT"
 _TIMEOUT_WITHOUT_WAIT = 3600.0  # seconds
+_TIMEOUT_OF_ONE_CALL = 60.0  # seconds, for `--wait 0s`
 
 
 class App:
@@ -58,7 +60,8 @@ class App:
         except CommandError as error:
             return self._fail(error)
         wait: int | None = self._options["wait"]
-        deadline = Deadline(self._clock, self._began + (_TIMEOUT_WITHOUT_WAIT if wait is None else wait))
+        timeout = _TIMEOUT_WITHOUT_WAIT if wait is None else wait or _TIMEOUT_OF_ONE_CALL
+        deadline = Deadline(self._clock, self._began + timeout)
         self._report = MergedReport(request)
         failure: CommandError | None = None
         try:
@@ -67,7 +70,7 @@ class App:
                 failure = self._request_error()
             except CommandError as error:
                 failure = error
-            signals.ignore()  # what is left takes a moment, and must not be written twice
+            signals.reset()  # what is left takes a moment; a signal ends it at once
         except signals.Stopped as stopped:
             return self._stop(stopped)
         is_written = self._write_json(failure)
@@ -79,7 +82,8 @@ class App:
         try:
             with self._shown() as display:
                 polling = Polling(self._report.request, client.send, self._report, display, self._clock)
-                polling.run(deadline, wait=self._options["wait"] is not None)
+                wait: int | None = self._options["wait"]
+                polling.run(deadline, wait=bool(wait), is_once=wait == 0)
         except WrongClockError as error:
             self._timekeeper.is_settled = True
             self._report = MergedReport(self._correct_since(self._report.request, error))
@@ -113,7 +117,7 @@ class App:
         if failure is None and not self._report.has_answer:
             failure = CommandError("the function never answered", self._join_command().strip())
         error = {"message": str(failure), "hint": failure.hint} if failure else None
-        text = json.dumps(self._report.to_dict(error), indent=2, ensure_ascii=not out.is_utf8)
+        text = json.dumps(self._report.to_dict(error), indent=2, ensure_ascii=not out.is_utf8, allow_nan=False)
         _print(out, text)
         if out.has_failed:
             _print(self._context.err, "Error: the report could not be written to standard output.")
@@ -193,18 +197,19 @@ class App:
 
     @contextmanager
     def _shown(self) -> Iterator[Display]:
-        """Show progress. No signal comes between hiding a terminal's cursor and what shows it again."""
-        with signals.delayed():
-            display = self._display()
-            display.__enter__()
+        """Show progress. On a terminal, no signal comes between hiding the cursor and what shows it again."""
+        delayed = signals.delayed if self._out.isatty() else nullcontext  # a pipe that is full may block for ever
+        display = self._display()
         error: BaseException | None = None  # of this block: sys.exc_info() would also give one that surrounds it
         try:
+            with delayed():  # what comes meanwhile is raised at its end, inside of `try`
+                display.__enter__()
             yield display
         except BaseException as raised:
             error = raised
             raise
         finally:
-            with signals.delayed():
+            with delayed():
                 display.__exit__(error and type(error), error, None)
 
     def _display(self) -> LineProgress | LiveTable:
@@ -231,7 +236,8 @@ class App:
 
     def _fail(self, error: CommandError) -> int:
         """Print an error with its hint, and return its exit code."""
-        _print(self._context.err, f"Error: {error}", *([f"  {error.hint}"] if error.hint else []))
+        hint = [f"  {printable(error.hint)}"] if error.hint else []
+        _print(self._context.err, f"Error: {printable(str(error))}", *hint)
         return error.exit_code
 
 

@@ -10,18 +10,18 @@ import click
 from redis_backup import __version__
 
 from .durations import Duration
-from .options import Line, SingleOption, parse_tags
+from .options import Line, Name, SingleOption, parse_tags
 
 _option = partial(click.option, cls=SingleOption)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.argument("instances", nargs=-1, metavar="[INSTANCE]...")
-@_option("--function", required=True, type=Line(is_word=True), metavar="NAME", help="The backup function.")
+@_option("--function", required=True, type=Name(), metavar="NAME", help="The backup function.")
 @_option(
     "--service",
     default="",
-    type=Line(is_word=True),
+    type=Name(),
     metavar="NAME",
     help="Its service, if it is a function of Function Compute 2.0.",
 )
@@ -51,7 +51,12 @@ _option = partial(click.option, cls=SingleOption)
     metavar="KEY=VALUE",
     help="Also the instances of --region that have this tag (all of them, if given more than once; up to 5).",
 )
-@_option("--wait", type=Duration(), metavar="DURATION", help="Wait for the backups to end, at most this long: 30m, 2h.")
+@_option(
+    "--wait",
+    type=Duration(),
+    metavar="DURATION",
+    help="Wait for the backups to end, at most this long: 30m, 2h.",
+)
 @_option(
     "--max-age",
     type=Duration(60),
@@ -61,7 +66,7 @@ _option = partial(click.option, cls=SingleOption)
 )
 @_option(
     "--since",
-    type=Line(is_word=False),
+    type=Line(is_word=False, can_be_empty=False),
     metavar="TIME",
     help="Accept a backup that started at this time or later (RFC 3339).  [default: now]",
 )

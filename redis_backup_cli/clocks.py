@@ -47,7 +47,7 @@ class Timekeeper:
         """
         try:
             written = parsedate_to_datetime(date).timestamp()
-        except (ValueError, TypeError):  # no header, or none that can be read
+        except (ValueError, TypeError, OverflowError):  # no header, or none that can be read
             return False
         least, most = written - self.now(), written + 1 - sent
         if self.is_settled:

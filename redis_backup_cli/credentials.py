@@ -48,7 +48,7 @@ class CredentialChain:
             except Exception as error:  # noqa: BLE001 - each provider raises its own, with texts that are not shown
                 if self._has_worked:
                     raise NoAnswerError(f"the credentials could not be renewed ({type(error).__name__})") from None
-                reasons = explain_failure(os.environ, Path.home())
+                reasons = explain_failure(os.environ, Path(os.path.expanduser("~")))
                 if not reasons:
                     raise RefusedError("no credentials were found", _HINT) from None
                 raise RefusedError(f"no credentials that work were found: {'; '.join(reasons)}", _HINT) from None

@@ -34,17 +34,31 @@ class Line(click.ParamType[str]):
 
     name = "text"
 
-    def __init__(self, *, is_word: bool) -> None:
-        self._is_word = is_word
+    def __init__(self, *, is_word: bool, can_be_empty: bool = True) -> None:
+        self._is_word, self._can_be_empty = is_word, can_be_empty
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the value as it is. Raise UsageError that names the option or the variable, never the value."""
         flaw = describe_flaw(value, is_word=self._is_word)
-        if not value and param is not None and param.required:
-            flaw = "is empty"
+        if not value and param is not None and (param.required or not self._can_be_empty):
+            flaw = "is empty"  # of "$VARIABLE", say, where the variable is not set
         if flaw:
             raise click.UsageError(f"{_source(param, ctx)} {flaw}.", ctx)
         return str(value)
+
+
+class Name(Line):
+    """A name of a function or a service, which becomes a part of a URL's path."""
+
+    def __init__(self) -> None:
+        super().__init__(is_word=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the value as it is. Raise UsageError that names the option, never the value."""
+        name = super().convert(value, param, ctx)
+        if any(char in name for char in "/\\?#%"):
+            raise click.UsageError(f"{_source(param, ctx)} is not a name: it has a character of a path.", ctx)
+        return name
 
 
 def _source(param: click.Parameter | None, ctx: click.Context | None) -> str:

@@ -58,9 +58,10 @@ class Polling:
         self._unanswered = batches.split_request(request)  # have had no answer yet
         self._answered: list[Batch] = []
 
-    def run(self, deadline: Deadline, *, wait: bool) -> None:
+    def run(self, deadline: Deadline, *, wait: bool, is_once: bool = False) -> None:
         """Return when all states are final or time is out; without `wait`, when every batch has been answered.
 
+        `is_once`: send each batch once, whatever comes back.
         Raise CommandError where it cannot go on, after all calls that were under way have ended.
         """
         pause, rounds = _PAUSES[0], 0
@@ -68,7 +69,7 @@ class Polling:
             delay = self._send_due(batches_left, deadline)
             rounds += 1
             seconds_left = deadline.remaining() - _LAST_POLL
-            if not self._open_batches(wait):
+            if is_once or not self._open_batches(wait):
                 return
             if not wait and (rounds >= _ATTEMPTS or seconds_left <= 0):
                 raise CommandError(

@@ -70,7 +70,7 @@ class LineProgress:
 def can_redraw(stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Return whether what is on `stream` can be drawn anew: it is a terminal, neither a dumb one nor a CI system's."""
     is_ci = environ.get("CI", "").lower() not in _NOT_CI
-    return stream.isatty() and environ.get("TERM", "dumb") != "dumb" and not is_ci
+    return stream.isatty() and (environ.get("TERM") or "dumb") != "dumb" and not is_ci
 
 
 def totals(outcomes: Iterable[Outcome], elapsed: str) -> str:

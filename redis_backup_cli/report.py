@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -56,11 +57,11 @@ def read_answer(body: bytes) -> Answer:
         return Answer(
             dict(read_instance(item) for item in report["instances"]),
             dict(report.get("jobs") or {}),
-            shard_size=max((shard["instances"] for shard in shards), default=0),
+            shard_size=max((operator.index(shard["instances"]) for shard in shards), default=0),
             unsent=sum(shard["instances"] for shard in shards if shard["sent"] == "failed"),
             problem=read_problem(report.get("error")),
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise LookupError("not a report") from error
 
 

@@ -25,7 +25,7 @@ class Stopped(BaseException):
 
 @contextmanager
 def raise_stopped() -> Iterator[None]:
-    """Raise Stopped at the first signal, in the main thread; ignore those that follow, so that it can tidy up."""
+    """Raise Stopped at the first signal, in the main thread. A second one ends the process at once."""
     if threading.current_thread() is not threading.main_thread():  # Python delivers signals to no other
         yield
         return
@@ -41,15 +41,16 @@ def raise_stopped() -> Iterator[None]:
 
 
 def _raise(number: int, _: FrameType | None) -> None:
-    ignore()
+    reset()
     raise Stopped(number)
 
 
-def ignore() -> None:
-    """Ignore these signals from now on: what is left to do is done in a moment."""
+def reset() -> None:
+    """Let these signals end the process at once from now on: what is left to do may block, as a full pipe does."""
     if threading.current_thread() is threading.main_thread():
         for number in _SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager

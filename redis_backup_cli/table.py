@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
@@ -11,6 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
+from redis_backup.errors import truncate
 from redis_backup.request.instances import InstanceRef
 from redis_backup.states import Outcome, Problem, State
 
@@ -32,6 +34,7 @@ _MIN_ROWS = 3
 _MESSAGES_PER_HINT = 5
 _MIN_INSTANCE = 8
 _SHORT_WORD = 5  # letters
+_MAX_MESSAGE = 1000  # bytes
 Row = tuple[InstanceRef, Outcome]
 
 
@@ -43,7 +46,8 @@ class LiveTable:
     ) -> None:
         self._report, self._heading, self._elapsed = report, heading, elapsed
         self._note, self._is_final = "", False
-        console = Console(file=stream)
+        # Without a colour system, rich writes neither colours nor bold.
+        console = Console(file=stream, color_system=None) if os.environ.get("NO_COLOR") else Console(file=stream)
         self._live = Live(console=console, get_renderable=self._picture, refresh_per_second=2, vertical_overflow="crop")
 
     def __enter__(self) -> LiveTable:
@@ -145,6 +149,7 @@ class _Table:
         texts = untold[:_MESSAGES_PER_HINT]
         if len(untold) > len(texts):
             texts.append(f"and {len(untold) - len(texts)} more messages")
+        texts = [truncate(text, _MAX_MESSAGE) for text in texts]
         if shared.hint:
             texts.append(f"Hint: {shared.hint}")
         return self._block(shared.codes, shared.instances, texts)
@@ -193,7 +198,7 @@ class _Table:
         columns = {
             "Instance": [page.printable(instance.instance_id) for instance in instances],
             "Region": [page.printable(instance.region) if self._has_regions else "" for instance in instances],
-            "State": [_state(outcome) for _, outcome in self._rows],
+            "State": [page.printable(_state(outcome)) for _, outcome in self._rows],
             "Job IDs": [page.printable(_first_job_id(outcome)) for _, outcome in self._rows],
         }
         columns = {name: cells for name, cells in columns.items() if any(cells)}

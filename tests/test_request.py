@@ -439,6 +439,12 @@ def test_an_http_body_is_read_as_it_is() -> None:
     assert read({"body": {"tags": {"app": "x"}}, "requestContext": {}})[0].tags == {"app": "x"}
 
 
+def test_an_empty_region_before_an_id_is_refused() -> None:
+    """As a pipeline writes it whose variable is not set: `$REGION/r-a`."""
+    with pytest.raises(InvalidRequest, match='instance/r-…, not "/r-a"'):
+        read({"instance_ids": ["/r-a", "r-b"]})
+
+
 def test_a_region_must_come_from_somewhere() -> None:
     nowhere = Defaults(region="")
     (unnamed,), (named,) = read_events(b"r-a", REQUEST_ID), read_events(b"cn-beijing/r-b", "")

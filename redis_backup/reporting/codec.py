@@ -30,12 +30,15 @@ def write_instance(instance: InstanceRef, outcome: Outcome) -> dict[str, Any]:
 
 def read_instance(item: Mapping[str, Any]) -> tuple[InstanceRef, Outcome]:
     """Read what `write_instance` wrote. Raise KeyError, TypeError or ValueError if it is something else."""
-    return InstanceRef(item["region"], item["instance_id"]), Outcome(
+    progress = item.get("progress")
+    if not isinstance(progress, int | None) or not isinstance(item["job_ids"], list):
+        raise TypeError("progress or job_ids")
+    return InstanceRef(_string(item["region"]), _string(item["instance_id"])), Outcome(
         State(item["state"]),
         tuple(str(job_id) for job_id in item["job_ids"]),
         adopted=bool(item.get("adopted")),
         attempts=int(item.get("attempts") or 0),
-        progress=item.get("progress"),
+        progress=progress,
         error=read_problem(item.get("error")),
     )
 
@@ -50,4 +53,12 @@ def read_problem(error: Mapping[str, Any] | None) -> Problem | None:
     if not error:
         return None
     kind = ErrorKind(error["kind"])
-    return Problem(str(error["code"]), str(error["message"]), kind, error.get("request_id"), error.get("hint"))
+    request_id, hint = (_string(value) if value else None for value in (error.get("request_id"), error.get("hint")))
+    return Problem(_string(error["code"]), _string(error["message"]), kind, request_id, hint)
+
+
+def _string(value: Any) -> str:
+    """Return a string. Raise TypeError for anything else."""
+    if not isinstance(value, str):
+        raise TypeError("not a string")
+    return value

@@ -36,6 +36,8 @@ def parse_instance(name: Any, region: str) -> InstanceRef | None:
         region, name = arn[1] or region, arn[2]
     elif "/" in name:
         region, name = name.strip().split("/", 1)
+        if not region:  # of `$REGION/r-…` whose variable is empty
+            return None
     if not _INSTANCE_ID.fullmatch(name.strip()) or (region and not REGION.fullmatch(region)):
         return None
     return InstanceRef(region, name.strip())

@@ -18,6 +18,7 @@ from redis_backup_cli.client import FunctionClient
 from redis_backup_cli.clocks import Timekeeper
 from redis_backup_cli.durations import Duration, format_duration
 from redis_backup_cli.errors import CommandError, FunctionBrokenError, NoAnswerError, RefusedError, from_api_error
+from redis_backup_cli.report import read_answer
 from simulator import Cloud, Fleet, FunctionConfig
 
 NAME = FunctionName("cn-hangzhou", "1234567890123456", "redis-backup")
@@ -151,3 +152,23 @@ def test_no_duration(text: str) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(42.9, "42 s"), (185, "3 min 5 s"), (7260, "2 h 1 min")])
 def test_a_duration_in_words(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"instance_id": 5},
+        {"job_ids": "1"},
+        {"attempts": 1e999},
+        {"progress": float("nan")},
+        {"progress": "\x1b[2J"},
+        {"error": {"code": "X", "message": "m", "kind": "permanent", "hint": ["x"]}},
+        {"error": {"code": "X", "message": 5, "kind": "permanent"}},
+    ],
+)
+def test_a_report_with_other_types_is_not_a_report(change: dict[str, object]) -> None:
+    item = {"instance_id": "r-a", "region": "cn-hangzhou", "state": "running", "job_ids": ["1"], **change}
+    with pytest.raises(LookupError):
+        read_answer(json.dumps({"instances": [item]}).encode())
+    with pytest.raises(LookupError):
+        read_answer(b'{"instances": [], "shards": [{"instances": "3", "sent": "new"}]}')

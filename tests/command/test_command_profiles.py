@@ -70,8 +70,8 @@ def home(tmp_path: Path, cli: bytes | None = None, ini: bytes | None = None) -> 
             "the profile ci in {}, mode AK, has no access_key_secret",
         ),
         (b"\xef\xbb\xbf" + config(AK), "", "{} begins with a byte order mark; save it as UTF-8 without one"),
-        (config(AK), "prod", "{} has no profile 'prod', which ALIBABA_CLOUD_PROFILE names; it has ci"),
-        (config(AK, current="x"), "", "{} has no profile 'x', which `current` names; it has ci"),
+        (config(AK), "prod", "{} does not have the profile that ALIBABA_CLOUD_PROFILE names; it has ci"),
+        (config(AK, current="x"), "", "{} does not have the profile that `current` names; it has ci"),
         (b'{"current": "ci",', "", "{} is not valid JSON (line 1, column 18)"),
         (b"[1]", "", "{} does not have the form of the aliyun CLI's (`current`, `profiles`)"),
         (b"\xff", "", "{} is not UTF-8 text"),
@@ -86,7 +86,11 @@ def test_a_profile_of_the_aliyun_cli(tmp_path: Path, cli: bytes, profile: str, r
     ("ini", "profile", "reason"),
     [
         (b"[default]\ntype = magic\n", "", "the section [default] of {}, type magic, did not work"),
-        (b"[default]\ntype = access_key\n", "ci", "{} has no section [ci]; it has default"),
+        (
+            b"[default]\ntype = access_key\n",
+            "ci",
+            "{} does not have the section that ALIBABA_CLOUD_PROFILE names; it has default",
+        ),
         (b"type = access_key\n", "", "{} is not a valid INI file"),
         (b"\xef\xbb\xbf[default]\n", "", "{} begins with a byte order mark; save it as UTF-8 without one"),
     ],
@@ -108,13 +112,13 @@ def test_a_credentials_file(tmp_path: Path, ini: bytes, profile: str, reason: st
         ),
         (
             {"ROLE_ARN": "x", "OIDC_TOKEN_FILE": "/x", "OIDC_PROVIDER_ARN": "y"},
-            [f"{P}OIDC_TOKEN_FILE names /x, which is not a file"],
+            [f"{P}OIDC_TOKEN_FILE does not name a file"],
         ),
         (
             {"ROLE_ARN": "x\r", "OIDC_TOKEN_FILE": __file__, "OIDC_PROVIDER_ARN": "y"},
             [f"the OIDC role of {P}ROLE_ARN could not be assumed", f"{P}ROLE_ARN ends in a carriage return (CR)"],
         ),
-        ({"CREDENTIALS_FILE": "/x"}, [f"{P}CREDENTIALS_FILE names /x, which is not a file"]),
+        ({"CREDENTIALS_FILE": "/x"}, [f"{P}CREDENTIALS_FILE does not name a file"]),
         ({"CREDENTIALS_URI": "http://x"}, [f"the address in {P}CREDENTIALS_URI gave none"]),
     ],
 )
@@ -124,7 +128,26 @@ def test_variables(tmp_path: Path, variables: dict[str, str], reasons: list[str]
 
 def test_a_profile_without_any_file_is_named(tmp_path: Path) -> None:
     [reason] = explain_failure({f"{P}PROFILE": "ci"}, tmp_path)
-    assert reason.startswith(f"{P}PROFILE names the profile 'ci', but neither {tmp_path}")
+    assert reason.startswith(f"{P}PROFILE names a profile, but neither {tmp_path}")
+
+
+@pytest.mark.parametrize("name", ["CREDENTIALS_FILE", "OIDC_TOKEN_FILE", "PROFILE"])
+@pytest.mark.parametrize("secret", ["SECRETKEY", "[default]\naccess_key_secret=SECRETKEY\n", "SECRETKEY" * 100])
+def test_what_a_variable_holds_is_not_quoted(name: str, secret: str, tmp_path: Path) -> None:
+    oidc = {f"{P}ROLE_ARN": "a", f"{P}OIDC_PROVIDER_ARN": "b"} if name == "OIDC_TOKEN_FILE" else {}
+    reasons = explain_failure({f"{P}{name}": secret, **oidc}, tmp_path)
+    assert reasons
+    assert "SECRETKEY" not in "".join(reasons)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"current": ["a"], "profiles": []}, {"current": "a", "profiles": [{**AK, "name": "a", "source_profile": ["b"]}]}],
+)
+def test_a_profile_of_any_content_raises_nothing(content: object, tmp_path: Path) -> None:
+    (tmp_path / ".aliyun").mkdir()
+    (tmp_path / ".aliyun" / "config.json").write_text(json.dumps(content))
+    assert len(explain_failure({}, tmp_path)) == 1
 
 
 def test_the_cli_s_file_is_not_looked_at_where_it_is_switched_off(tmp_path: Path) -> None:

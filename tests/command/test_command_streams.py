@@ -140,6 +140,26 @@ def test_a_signal_on_a_terminal_shows_the_cursor_and_how_to_join(number: int, co
         assert pipeline.backups() == {"r-a": 1}
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_at_the_moment_that_hides_the_cursor_shows_it_again(number: int) -> None:
+    with Pipeline(Instance("r-a", duration=100_000)).running() as pipeline:
+        ended = pipeline.on_terminal("r-a", "--wait", "30m", stop=("\x1b[?25l", number))
+        assert (ended.code, ended.out.rfind("\x1b[?25h") > ended.out.rfind("\x1b[?25l")) == (128 + number, True)
+
+
+def test_a_signal_ends_the_command_though_nobody_reads_its_report() -> None:
+    error = {"code": "X", "message": "m" * 200_000, "kind": "permanent", "request_id": None, "hint": None}
+    item = {"instance_id": "r-a", "region": "cn-hangzhou", "state": "failed", "job_ids": [], "error": error}
+    with Pipeline(Instance("r-a"), handler=lambda *_: {"instances": [item], "jobs": {}}).running() as pipeline:
+        process = subprocess.Popen(
+            pipeline.command("r-a", "--json"), cwd=PROJECT, env=pipeline.environ(), stdout=subprocess.PIPE
+        )
+        assert process.stdout.read(1) == b"{"  # more than a pipe holds is on its way
+        process.terminate()
+        assert process.wait(TIMEOUT) == -signal.SIGTERM
+        process.stdout.close()
+
+
 def test_a_terminal_s_cursor_is_shown_at_the_end() -> None:
     with Pipeline(Instance("r-a", duration=20)).running() as pipeline:
         ended = pipeline.on_terminal("r-a", "--wait", "30m")

@@ -126,3 +126,15 @@ def test_an_empty_name_is_refused(name: str) -> None:
     arguments[arguments.index(name) + 1] = ""
     with pytest.raises(click.UsageError, match=f"{name} is empty"):
         parse(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([*GIVEN, "--since", ""], "--since is empty"),
+        (["r-a", "--region", "cn-hangzhou", "--function", "../x?y=1"], "--function is not a name"),
+    ],
+)
+def test_values_with_another_meaning_are_refused(arguments: list[str], text: str) -> None:
+    with pytest.raises(click.UsageError, match=text):
+        parse(*arguments)
