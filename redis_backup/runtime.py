@@ -55,7 +55,7 @@ class SystemClock:
 
     def uniform(self, low: float, high: float) -> float:
         """Return a random number between the two."""
-        return random.uniform(low, high)  # noqa: S311 - jitter is no secret
+        return random.uniform(low, high)  # noqa: S311 - jitter, not used for security
 
 
 class Output(Protocol):

@@ -29,7 +29,7 @@ class SharedHint:
 
     @property
     def codes(self) -> str:
-        """Return the codes of its errors: `"Forbidden.RAM"`, `"BackupJobFailed, BackupJobVanished"`."""
+        """Return the codes of its errors: `"Forbidden.RAM"`, `"BackupJobFailed, BackupVanished"`."""
         return ", ".join(dict.fromkeys(code for code, _ in self.errors))
 
 

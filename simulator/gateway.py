@@ -66,7 +66,7 @@ class Service(Protocol):
 
     @property
     def clock_offset(self) -> float:
-        """How many seconds the service's clock is ahead of the cloud's."""
+        """Return how many seconds the service's clock is ahead of the cloud's."""
 
     def target(self, request: Request) -> Target:
         """Return what the request is for. Raise ApiError when it names no operation."""
@@ -100,10 +100,11 @@ class Gateway:
         real_latency: float = 0.0,
         redirect_target: Callable[[], str] = str,
     ) -> None:
-        """`route` returns a request's service. `policies` returns a caller's policy documents; None allows everything.
+        """Create the gateway. `route` returns a request's service.
 
-        `latency`: of each call, in seconds of the clock; `real_latency`: in real seconds. `redirect_target` returns the
-        URL that redirects name.
+        `policies` returns a caller's policy documents; None allows everything. `latency`: of each
+        call, in seconds of the clock; `real_latency`: in real seconds. `redirect_target` returns the URL that redirects
+        name.
         """
         self.calls: list[Call] = []
         self.listeners: list[Callable[[Call], None]] = []  # called with each call that has ended

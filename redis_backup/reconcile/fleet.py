@@ -102,7 +102,7 @@ class Fleet:
 
     def _priority(self, item: WorkItem) -> tuple[bool, bool, str]:
         """Return the sort key of a first visit: before all, instances without a backup that need no watch."""
-        return item.known.current is not None, not self._visitor.is_prompt(item), item.instance.region
+        return item.known.current is not None, not self._visitor.look_is_clear(item), item.instance.region
 
     def _is_over(self) -> bool:
         """Return whether nothing can be done any more: the rest has no time for a watch, or no more time to watch."""
@@ -189,7 +189,7 @@ class Fleet:
                 self._enqueue(visit, call)
                 return
         elif not isinstance(result, NoLongerClearError):
-            self._throttle.served(self._clock.monotonic() - sent)
+            self._throttle.answered(self._clock.monotonic() - sent)
         if isinstance(result, ApiError) and result.kind in _TRY_AGAIN and self._retry_later(visit, call, result):
             return
         visit.failures, visit.problem = 0, None
@@ -276,7 +276,7 @@ class Fleet:
     def _may_need_watch(self, item: WorkItem) -> bool:
         """Return whether a look that shows no backup would begin a watch, instead of starting a backup at once."""
         may_start = self._visitor.may_start(item)
-        return may_start is MayStart.WHEN_CLEAR and item.known.current is None and not self._visitor.is_prompt(item)
+        return may_start is MayStart.WHEN_CLEAR and item.known.current is None and not self._visitor.look_is_clear(item)
 
     def _has_time_for_a_watch(self, item: WorkItem) -> bool:
         now = self._clock.monotonic()
@@ -318,7 +318,7 @@ class Fleet:
 def _unexpected(error: Exception) -> Problem:
     return Problem(
         "UnexpectedError",
-        f"{type(error).__name__} in the function itself",
+        f"internal error ({type(error).__name__})",
         ErrorKind.UNKNOWN,
         hint="check the backup list of the instance, and report this error with the function's version",
     )

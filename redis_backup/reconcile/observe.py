@@ -61,9 +61,8 @@ class Observer:
         """
         client, request = self._clients[item.instance.region], item.request
         yield from self._describe(item, client, step)
-        margin = (
-            _ONE_DAY if item.known.attempts else timedelta(0)
-        )  # to see the end of a backup that was named by mistake
+        # A request's `jobs` may name an older backup, which is not its own. A day before shows how that ended.
+        margin = _ONE_DAY if item.known.attempts else timedelta(0)
         list_since = request.earliest_start - margin
         found: tuple[datetime, list[Job] | None] | None = None
         if not (item.facts and item.facts.is_cloud_native):

@@ -45,7 +45,7 @@ class Visitor:
         self._observer, self._actor, self._journal, self._clock = observer, actor, journal, clock
         self._began, self._timeout, self._settings = utc_now(self._clock), timeout, settings
 
-    def is_prompt(self, item: WorkItem) -> bool:
+    def look_is_clear(self, item: WorkItem) -> bool:
         """Return whether a look of this invocation at the instance is a clear moment without a watch."""
         in_time = utc_now(self._clock) <= window_end(item.request)
         return in_time and not item.has_sent_create and is_prompt(item.request, self._began)
@@ -115,7 +115,7 @@ class Visitor:
     def _decide(self, item: WorkItem, seen: Observation) -> tuple[Decision, datetime | None]:
         """Return the decision, and the moment of this look if it is a clear one."""
         item.watch.note_look(seen.moment)
-        is_clear = (self.is_prompt(item) and seen.moment <= window_end(item.request)) or item.watch.is_complete(
+        is_clear = (self.look_is_clear(item) and seen.moment <= window_end(item.request)) or item.watch.is_complete(
             item.request
         )
         clear_moment = seen.moment if is_clear else None
@@ -207,7 +207,7 @@ class Visitor:
             cause = f"the function's timeout of {self._timeout:g} s is too short; set it to {MIN_TIMEOUT:g} s or more"
         else:
             cause = "for 15 minutes there were too few calls or too little time; ask for a higher API quota"
-        return f"a backup starts without a watch, so that another delivery may have started one too: {cause}"
+        return f"a backup starts without a watch, and another delivery may have started one, too: {cause}"
 
     def _record(self, item: WorkItem, outcome: Outcome, next_step: Next = Next.LOOK_AGAIN) -> None:
         item.next = next_step

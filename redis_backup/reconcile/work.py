@@ -21,7 +21,7 @@ WATCHING = "Watching"  # the error code of an instance that is watched
 
 
 class Step(IntEnum):
-    """The kinds of calls, the most urgent first: the call that is nearest to the start of a backup."""
+    """The kind of a call. The lowest number is sent first: it is the nearest to the start of a backup."""
 
     CREATE = 0
     SECOND_CALL = 1  # the second call of a look
@@ -55,7 +55,7 @@ class Answer:
 
 
 class Next(Enum):
-    """What this invocation does next with an instance, if there is time."""
+    """What an instance waits for after a visit, in this invocation."""
 
     NOTHING = "nothing"
     LOOK_AGAIN = "look again"  # as long as `wait_seconds` says
@@ -121,9 +121,8 @@ class WorkItem:
 
 
 T = TypeVar("T")
-Steps = Generator[
-    Call | Pause, Answer, T
-]  # the steps of a visit: it yields a call or a pause, and is resumed with the answer
+# A visit that can be suspended: it yields a call or a pause, is resumed with the answer, and returns a T at its end.
+Steps = Generator[Call | Pause, Answer, T]
 
 
 @dataclass(frozen=True)

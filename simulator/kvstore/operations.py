@@ -38,7 +38,7 @@ class KVStore:
     def __init__(
         self, fleet: Fleet, clock: Clock, behaviour: Behaviour | None = None, clock_offset: float = 0.0
     ) -> None:
-        """`clock_offset`: how many seconds the service's clock is ahead of `clock`. All times in answers are by it."""
+        """Create the service. `clock_offset`: the seconds that its clock is ahead of `clock`; answers have its time."""
         self.behaviour = behaviour or Behaviour()
         self.clock_offset = clock_offset
         self.instances = Instances({each.id: each for each in fleet}, clock)
