@@ -58,6 +58,9 @@ class Batch:
 def read_fields(fields: Mapping[str, Any], region: str, now: datetime) -> Request:
     """Return the request as the function will read it. Raise RefusedError with all errors, before anything is sent.
 
+    `{"instance_ids": ["r-1"], "since": "2026-11-24T02:00:00Z"}, "cn-hangzhou"` →
+    `Request(instances=(InstanceRef("cn-hangzhou", "r-1"),), since=2026-11-24 02:00:00 UTC, …)`.
+
     `now` is this machine's time, which may be slow: within 15 minutes the function judges whether `since` is too late.
     """
     try:

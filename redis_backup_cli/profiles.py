@@ -88,7 +88,7 @@ def _explain_file(path: Path, environ: Mapping[str, str], explain: Any) -> str:
     try:
         return str(explain(raw.decode("utf-8"), path, environ.get(_PROFILE, "")))
     except UnicodeDecodeError:
-        return f"{path} is not UTF-8 text"
+        return f"{path} cannot be decoded as UTF-8"
 
 
 def _explain_cli_profile(text: str, path: Path, name: str) -> str:

@@ -20,7 +20,7 @@ _MAX_FAILED_IDS = 100  # keys of failed instances in a follow-up
 WATCHING = "Watching"  # the error code of an instance that is watched
 
 
-class Step(IntEnum):
+class CallKind(IntEnum):
     """The kind of a call. The lowest number is sent first: it is the nearest to the start of a backup."""
 
     CREATE = 0
@@ -34,7 +34,7 @@ class Step(IntEnum):
 class Call:
     """A call that a visit waits for. `attempts`: how often it is sent at most; a throttled call does not count."""
 
-    step: Step
+    kind: CallKind
     send: Callable[[], Any]
     attempts: int = 6
 
@@ -54,7 +54,7 @@ class Answer:
     sent_at: datetime
 
 
-class Next(Enum):
+class NextStep(Enum):
     """What an instance waits for after a visit, in this invocation."""
 
     NOTHING = "nothing"
@@ -82,7 +82,7 @@ class WorkItem:
     watch: Watch = field(default_factory=Watch)
     is_first_invocation: bool = True
     has_sent_create: bool = False
-    next: Next = Next.NOTHING
+    next: NextStep = NextStep.NOTHING
     outcome: Outcome = field(default_factory=lambda: Outcome(State.PENDING))
     recorded: tuple[State, str] | None = None
     recorded_ids: frozenset[str] = frozenset()
