@@ -24,7 +24,7 @@ _MAX_SKEW = timedelta(minutes=15)  # Function Compute refuses a signature whose 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What is sent in one invocation. What the tags select is not known before the first answer.
+    """The part of a request that one invocation gets. Which instances the tags select is known after the first answer.
 
     `jobs` and `is_watched` are from the last answer: its `jobs` as they came, and whether an instance is being watched.
     `is_read_only`: the function has split the request, so that other invocations do the work. `not_before`: when it may

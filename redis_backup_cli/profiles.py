@@ -1,4 +1,4 @@
-"""Why the SDK found no credentials: what there is on this machine, and what is wrong with it.
+"""Explain why the SDK found no credentials: what there is on this machine, and what is wrong with it.
 
 The SDK's own texts are not shown, since they may quote a secret. Here the places where it looks are looked at once
 more, after it has failed; nothing but names of variables, files, profiles and modes is ever returned.

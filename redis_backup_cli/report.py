@@ -69,7 +69,7 @@ def read_answer(body: bytes) -> Answer:
 
 
 class MergedReport:
-    """What is known of every instance of a request.
+    """The known states of all instances of a request.
 
     `outcomes` is replaced and never changed, so that another thread can read it; `problem`: an error of the request as
     a whole; `has_answer`: whether the function has answered at all.

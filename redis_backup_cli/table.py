@@ -72,7 +72,7 @@ class LiveTable:
 
 @dataclass(frozen=True)
 class Picture:
-    """What a terminal shows at one moment: a heading, a line per instance, hints, a note, totals.
+    """The content of a terminal at one moment: a heading, a line per instance, hints, a note, totals.
 
     While the command runs, all of it fits the screen, what needs action first. The final one has a line for each
     instance that failed, and every hint.

@@ -1,4 +1,4 @@
-"""How people see logs and results: a line for each log, a table of where each instance ended up, and each hint once.
+"""Show logs and results to people: a line for each log, a table of where each instance ended up, and each hint once.
 
 No line is longer than the console is wide: a row ends in `…` instead. `logs --json` has the records as they are.
 """
@@ -137,7 +137,7 @@ class Listing:
 
 @dataclass
 class LastState:
-    """What is last known of an instance. `error`: code and message, where there is one."""
+    """The last known state of an instance. `error`: code and message, where there is one."""
 
     instance: str
     region: str

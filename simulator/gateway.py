@@ -1,4 +1,4 @@
-"""The way of every API call, whichever service it is for.
+"""Handle every API call, for all services, in these steps:
 
 kill switch → signature → latency → rate limit → fault before → permission → operation → fault after → kill switch
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """What a call is for: the operation and the instance (or function), and their names in RAM: action and resource."""
+    """The operation and the instance (or function) of a call, and their names in RAM: action and resource."""
 
     operation: str
     instance: str
@@ -60,7 +60,7 @@ class Call:
 
 
 class Service(Protocol):
-    """What the gateway needs of a service. Each service's `wire` module has a class for it."""
+    """The methods of a service that the gateway calls. Each service's `wire` module has a class for it."""
 
     denial_code: str
 

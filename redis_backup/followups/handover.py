@@ -20,7 +20,7 @@ from redis_backup.states import Problem, State
 
 @dataclass(frozen=True)
 class Shards:
-    """How a large request was split. `entries`: one for each shard, as the report shows it.
+    """The shards of a large request. `entries`: one for each shard, as the report shows it.
 
     `unsent`: the instances of shards that could not be sent, each with its error; `reason`: why, for people.
     """

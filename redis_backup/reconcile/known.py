@@ -115,7 +115,7 @@ class KnownJobs:
 
 @dataclass(frozen=True)
 class _Mark:
-    """How a field is written beside the job IDs, as `NAME:VALUE`."""
+    """The field that a mark `NAME:VALUE` stands for, and how its value is written and read."""
 
     field: str
     write: Callable[[Any], str]

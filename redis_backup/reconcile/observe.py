@@ -37,7 +37,7 @@ _UNKNOWN_INSTANCE = Instance(
 
 @dataclass(frozen=True)
 class Observation:
-    """What a look has shown. `moment`: when its first call was sent, by this invocation's clock.
+    """The result of a look. `moment`: when its first call was sent, by this invocation's clock.
 
     `since` and `earliest_start` are the request's, by R-KVStore's clock.
     """

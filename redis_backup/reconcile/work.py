@@ -48,14 +48,14 @@ class Pause:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call returned, and when it was sent."""
+    """The value that a call returned, and when it was sent."""
 
     value: Any
     sent_at: datetime
 
 
 class NextStep(Enum):
-    """What an instance waits for after a visit, in this invocation."""
+    """The next step for an instance in this invocation, after a visit."""
 
     NOTHING = "nothing"
     LOOK_AGAIN = "look again"  # as long as `wait_seconds` says

@@ -47,7 +47,7 @@ class JsonObject(dict[str, Any]):
 
 
 class TriggerKind(str, Enum):
-    """What invoked the function. FOLLOW: the function itself, by a follow-up (see `redis_backup.followups.payload`)."""
+    """The kind of a trigger. FOLLOW: the function itself, by a follow-up (see `redis_backup.followups.payload`)."""
 
     TIMER = "timer"
     EVENTBRIDGE = "eventbridge"

@@ -1,4 +1,4 @@
-"""What an event file says about its trigger and its time, so that a sample reads as if it happened just then."""
+"""Read the trigger and the time of an event file, so that a sample seems to happen just then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the function is deployed."""
+"""The function's deployment settings."""
 
 from __future__ import annotations
 

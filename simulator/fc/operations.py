@@ -1,4 +1,4 @@
-"""What Function Compute does: invokes the function now, or queues an event for later."""
+"""The operations of Function Compute: it invokes the function now, or queues an event for later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Function Compute holds: invocations that have ended, deliveries that wait, task IDs, dead letters."""
+"""The state of Function Compute: invocations that have ended, deliveries that wait, task IDs, dead letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How Function Compute looks on the wire: invocations over HTTP, on the paths of both generations."""
+"""Function Compute's HTTP interface: invocations, on the paths of both generations."""
 
 from __future__ import annotations
 

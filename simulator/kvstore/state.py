@@ -1,4 +1,4 @@
-"""What R-KVStore holds: instances and their backups, whose jobs start, run and end as the clock moves."""
+"""The state of R-KVStore: instances and their backups, whose jobs start, run and end as the clock moves."""
 
 from __future__ import annotations
 

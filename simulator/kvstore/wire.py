@@ -1,4 +1,4 @@
-"""How R-KVStore looks on the wire: RPC style, with `Action` and parameters in the query, and answers in JSON."""
+"""R-KVStore's HTTP interface: RPC style, with `Action` and parameters in the query, and answers in JSON."""
 
 from __future__ import annotations
 

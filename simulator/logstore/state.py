@@ -1,4 +1,4 @@
-"""What the log store holds: logs, in memory and in a file."""
+"""The state of the log store: logs, in memory and in a file."""
 
 from __future__ import annotations
 
