@@ -20,7 +20,7 @@ SECRETS = ("SECRETKEY", "SECRETTOKEN", "SECRETURLSIGNATURE", "SECRETDIAGNOSTIC",
 FINAL_EVENTS = ("backup_succeeded", "backup_failed")
 PROMPT_SECONDS = 12.0  # an invocation that begins so long after `since`, or after being sent, is prompt
 CLOCK_MARGIN = 2.0  # seconds around `since`; whether a backup that starts there counts depends on clocks
-UNWATCHED = "unwatched"  # a word of the warning that a backup was started without a watch
+UNWATCHED = "without a watch"  # words of the warning that says so of a backup
 
 
 class History:

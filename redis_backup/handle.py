@@ -137,11 +137,10 @@ class _Invocation:
     ) -> dict[Request, NotFollowed]:
         """Work on all instances, and send follow-ups. Return the requests that have no follow-up, and why."""
         wait_until = self._context.started + max((request.wait_seconds for request in items_by_request), default=0)
-        has_caller = kind in (TriggerKind.MANUAL, TriggerKind.HTTP)
         self._wait_until_due(items_by_request)
         open_items = [item for item in all_items if item.is_open]
         self._reconciler.run(
-            open_items, wait_until=wait_until, watch_until=wait_until if has_caller else self._watch_deadline(kind)
+            open_items, wait_until=wait_until, watch_until=wait_until if kind.has_caller else self._watch_deadline(kind)
         )
         self._reconciler.expire(all_items)
         not_followed = self._handover.send_follow_ups(items_by_request)

@@ -165,6 +165,15 @@ def test_chaos_only_counts_second_backups_outside_the_limits() -> None:
     assert run_plan(prompt, _creating(1)).kinds >= {"double"}  # 10.5 s apart is not far apart
 
 
+def test_chaos_counts_a_backup_without_a_watch_apart(make_cloud: Any) -> None:
+    cloud = make_cloud(Instance("r-0"), function=FunctionConfig(timeout=60))
+    cloud.invoke({"instance_ids": ["r-0"], "since": "2026-11-24T01:58:00Z"})
+    (warning,) = [record for record in cloud.logs.records if record["event"] == "warning"]
+    result = run_plan(_calm(), _creating(1, json.dumps(warning)))
+    assert "double" not in result.kinds
+    assert result.counts["double (unwatched)"] == 1
+
+
 class Ensured(RuleBasedStateMachine):
     """One event delivered at any time and any number of times, by workers that race, while everything fails."""
 

@@ -1,3 +1,5 @@
+from dataclasses import fields
+
 import pytest
 
 from redis_backup.errors import InvalidSetting
@@ -22,6 +24,7 @@ def test_every_variable_is_read_and_an_empty_one_is_unset() -> None:
         "BACKUP_ENDPOINT": "r-kvstore-vpc.{region}.aliyuncs.com",
         "BACKUP_FC_ENDPOINT": "http://127.0.0.1:8421/",
     }
+    assert set(environ) == {f"BACKUP_{each.name.upper()}" for each in fields(Settings)} - {"BACKUP_UNKNOWN"}
     assert Settings.from_environ(environ) == Settings(
         concurrency=4,
         retention_days=-1,

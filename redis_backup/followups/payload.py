@@ -169,13 +169,9 @@ def _split_to_fit(request: Request, items: Sequence[WorkItem], info: FollowUpInf
 
 
 def _task_id(request: Request, items: Iterable[WorkItem], info: FollowUpInfo) -> str:
-    has_own_id = info.kind not in (
-        TriggerKind.MANUAL,
-        TriggerKind.HTTP,
-    )  # the ID of a manual or HTTP request differs at each poll
     identity = [
         info.kind.value,
-        info.trigger_id if has_own_id else "",
+        "" if info.kind.has_caller else info.trigger_id,
         timestamps.render(request.since),
         request.max_age.total_seconds(),
         request.retention_days,

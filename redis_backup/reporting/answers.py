@@ -13,7 +13,6 @@ from redis_backup.request.events import Event, TriggerKind
 from redis_backup.states import ErrorKind, Problem
 
 _MAX_TEXT = 8000  # bytes of an exception's text
-_RAISING = (TriggerKind.TIMER, TriggerKind.EVENTBRIDGE, TriggerKind.FOLLOW)
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,9 @@ def answer(kind: TriggerKind, report: dict[str, Any], end: Ending, refused: Inva
         raise refused
     if kind is TriggerKind.HTTP:
         return _http_answer(502 if not report["ok"] else 200 if report["done"] else 202, report)
-    if kind in _RAISING and end.has_failed:
+    if not kind.has_caller and end.has_failed:
         raise BackupFailed(_exception_text(report, end))
-    if kind in _RAISING and end.not_followed is not None:
+    if not kind.has_caller and end.not_followed is not None:
         raise BackupPending(_exception_text(report, end))
     return report
 

@@ -55,6 +55,14 @@ class TriggerKind(str, Enum):
     MANUAL = "manual"
     FOLLOW = "follow"
 
+    @property
+    def has_caller(self) -> bool:
+        """Return whether somebody reads the answer. For the other kinds, an error has to be raised.
+
+        A caller asks again when it likes, so the ID of its request is a new one each time.
+        """
+        return self in (TriggerKind.HTTP, TriggerKind.MANUAL)
+
 
 @dataclass(frozen=True)
 class Event:

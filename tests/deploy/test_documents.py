@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from dataclasses import fields
 
 import pytest
 from click.testing import CliRunner
@@ -55,8 +56,9 @@ def test_the_reference_has_the_settings_defaults() -> None:
     numbers = {name: float(text) for name, text in defaults.items() if text.isdigit()}
     settings = Settings()
     assert numbers == {
-        f"BACKUP_{name.upper()}": getattr(settings, name)
-        for name in ("concurrency", "max_attempts", "follow_seconds", "follow_hours", "max_instances", "shard_size")
+        f"BACKUP_{each.name.upper()}": value
+        for each in fields(Settings)
+        if isinstance(value := getattr(settings, each.name), int | float)
     }
     assert (defaults["BACKUP_ALLOW"], defaults["BACKUP_FC_ENDPOINT"]) == (*settings.allow, settings.fc_endpoint)
 
