@@ -120,7 +120,8 @@ class Polling:
         if batch.is_read_only and not self._request.dry_run:
             answer = answer.without_plans()
         if answer.unsent:
-            self._display.note(f"the function could not start shards for {answer.unsent} instances; see its log")
+            instances = f"{answer.unsent} instance{'s' * (answer.unsent != 1)}"
+            self._display.note(f"the function could not start shards for {instances}; see its log")
         self._report.add(answer)
         (self._unanswered if batch in self._unanswered else self._answered).remove(batch)
         pause = _AFTER_SPLIT if answer.shard_size else 0.0

@@ -231,7 +231,7 @@ def test_without_wait_a_part_that_could_not_be_sent_is_3() -> None:
     with Pipeline(Instance("r-a"), Instance("r-b"), handler=handler).running() as pipeline:
         ended = pipeline.run("r-a", "r-b")
         assert (ended.code, ended.err.splitlines()[0]) == (3, "Some backups have not started. To wait for them:")
-        assert "the function could not start shards for 1 instances; see its log" in ended.out
+        assert "the function could not start shards for 1 instance; see its log" in ended.out
 
 
 def test_while_an_instance_is_watched_the_function_is_asked_to_stay_with_it() -> None:

@@ -220,7 +220,7 @@ def test_a_part_that_could_not_be_sent_has_not_begun(sent: str, has_pending: boo
     parts = [{"task_id": "1", "instances": 2, "sent": "new"}, {"task_id": "2", "instances": 1, "sent": sent}]
     script = Script(lambda *_: {**report("pending", ["r-a", "r-b", "r-c"]), "jobs": {}, "shards": parts})
     assert script.run(["r-a", "r-b", "r-c"], wait=None).has_pending is has_pending
-    notes = ["the function could not start shards for 1 instances; see its log"] if has_pending else []
+    notes = ["the function could not start shards for 1 instance; see its log"] if has_pending else []
     assert script.notes == notes
 
 
