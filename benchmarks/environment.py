@@ -41,7 +41,7 @@ class Environment:
         if group:
             command = ["/bin/sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh", *command]
         environ = {**environ, "SSL_CERT_FILE": self.trusted}
-        process = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+        process = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603
         if process.returncode:
             raise RuntimeError(f"{script} failed\n{process.stderr}")
         return process.stdout

@@ -18,12 +18,12 @@ class Result:
 
     @property
     def rounded(self) -> str:
-        """The share with two decimal places, or four when it is below 0.01."""
+        """Return the share with two decimal places, or four when it is below 0.01."""
         return f"{self.share:.2f}" if self.share >= 0.01 else f"{self.share:.4f}"
 
     @property
     def verdict(self) -> str:
-        """`met`, `**missed**`, or an empty string without a target."""
+        """Return `met`, `**missed**`, or an empty string without a target."""
         if self.target is None:
             return ""
         return "met" if self.share <= self.target else "**missed**"

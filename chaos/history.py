@@ -27,7 +27,7 @@ class History:
     """A round that has ended."""
 
     def __init__(self, cloud: Cloud, plan: Plan, since: float, delivered: set[str]) -> None:
-        """`since`: the trigger's time. `delivered`: the request IDs of the event's own deliveries."""
+        """Take a round. `since`: the trigger's time. `delivered`: the request IDs of the event's own deliveries."""
         self.cloud, self.plan, self.since, self.delivered = cloud, plan, since, delivered
         self.invocations = cloud.platform.invocations
         self.by_access_key = {each.access_key_id: each for each in self.invocations}
@@ -35,14 +35,14 @@ class History:
 
     @cached_property
     def instances(self) -> list[InstanceHistory]:
-        """The history of each instance, in the fleet's order."""
+        """Return the history of each instance, in the fleet's order."""
         earliest = earliest_starts(self.plan, self.since)
         states = (self.cloud.kvstore.instance(each.id) for each in self.plan.instances)
         return [InstanceHistory(self, state, begin) for state, begin in zip(states, earliest, strict=True)]
 
     @cached_property
     def records(self) -> list[tuple[float, dict[str, Any]]]:
-        """All records with their times (seconds since 1970), in the order of time."""
+        """Return all records with their times (seconds since 1970), in the order of time."""
         found = [
             (_record_time(record), record) for each in self.invocations for record in each.records if "time" in record
         ]
@@ -50,7 +50,7 @@ class History:
 
     @cached_property
     def by_instance(self) -> dict[str, list[tuple[float, dict[str, Any]]]]:
-        """The same, by instance ID; an empty ID for records of no instance."""
+        """Return the same, by instance ID; an empty ID for records of no instance."""
         found: dict[str, list[tuple[float, dict[str, Any]]]] = {}
         for moment, record in self.records:
             found.setdefault(record.get("instance_id", ""), []).append((moment, record))
@@ -58,7 +58,7 @@ class History:
 
     @cached_property
     def calls(self) -> dict[str, list[Call]]:
-        """The API calls, by instance ID."""
+        """Return the API calls, by instance ID."""
         found: dict[str, list[Call]] = {}
         for call in self.cloud.calls:
             found.setdefault(call.instance, []).append(call)
@@ -66,14 +66,14 @@ class History:
 
     @cached_property
     def last_delivery(self) -> tuple[float, float]:
-        """Begin and end of the last of the event's own deliveries that was not killed."""
+        """Return the start and the end of the last of the event's own deliveries that was not killed."""
         complete = [each for each in self.invocations if each.request_id in self.delivered and not each.killed]
         last = max(complete, key=lambda each: each.started + each.duration, default=None)
         return (last.started, last.started + last.duration) if last else (-math.inf, -math.inf)
 
     @cached_property
     def last_kill(self) -> float:
-        """When a delivery was last killed with no retry left."""
+        """Return when a delivery was last killed with no retry left."""
         last = {each.request_id: each for each in self.invocations}  # the last attempt
         given_up = {letter.request_id for letter in self.cloud.platform.queue.dead_letters}
         kills = [
@@ -85,7 +85,7 @@ class History:
 
     @property
     def is_excused(self) -> bool:
-        """Whether every retry was killed, and the event was not delivered again: then backups may be missing."""
+        """Return whether every retry was killed, and the event was not delivered again: then backups may be missing."""
         return self.last_kill >= self.last_delivery[1]
 
     def is_prompt(self, invocation: Invocation) -> bool:
@@ -100,7 +100,7 @@ class InstanceHistory:
     """What happened to one instance."""
 
     def __init__(self, history: History, state: InstanceState, earliest: float) -> None:
-        """`earliest`: the earliest start time of a backup that satisfies the request."""
+        """Take an instance. `earliest`: the earliest start time of a backup that satisfies the request."""
         self.history, self.state, self.earliest = history, state, earliest
         self.id, self.kind = state.config.id, state.config.kind
         self.name = f"{self.id} ({self.kind}, {'/'.join(state.config.outcomes)})"
@@ -109,17 +109,17 @@ class InstanceHistory:
 
     @cached_property
     def started(self) -> list[Backup]:
-        """The backups that the function started."""
+        """Return the backups that the function started."""
         return [backup for backup in self.state.backups if backup.by_api]
 
     @property
     def good(self) -> list[Backup]:
-        """Every backup that surely satisfies the request."""
+        """Return every backup that surely satisfies the request."""
         return [b for b in self.state.backups if is_good(b) and (b.by_api or b.start >= self.earliest + CLOCK_MARGIN)]
 
     @property
     def possibly_good(self) -> list[Backup]:
-        """Every backup that satisfies the request if clocks and whole seconds are read in its favour."""
+        """Return every backup that satisfies the request if clocks and whole seconds are read in its favour."""
         return [b for b in self.state.backups if is_good(b) and b.start >= self.earliest - CLOCK_MARGIN]
 
     def listed(self, backup: Backup) -> float:
@@ -129,7 +129,7 @@ class InstanceHistory:
 
     @cached_property
     def is_unwatched(self) -> bool:
-        """Whether a warning says that its backup was started without a watch."""
+        """Return whether a warning says that its backup was started without a watch."""
         return any(
             record["event"] == "warning"
             and UNWATCHED in json.dumps(record).lower()
@@ -139,7 +139,7 @@ class InstanceHistory:
 
     @cached_property
     def is_far_apart(self) -> bool:
-        """Whether prompt invocations sent CreateBackup about 15 s or more apart: a limit of docs/architecture.md."""
+        """Return whether prompt invocations sent CreateBackup about 15 s or more apart: a limit of docs/architecture.md."""
         until = self.history.since + self.history.watch_start + PROMPT_SECONDS + 3
         times: dict[str, list[float]] = {}
         for call in self.history.calls.get(self.id, []):
@@ -152,7 +152,7 @@ class InstanceHistory:
 
     @property
     def category(self) -> str:
-        """`guaranteed`, or the reason why a second backup is counted and is not a violation."""
+        """Return `guaranteed`, or the reason why a second backup is counted and is not a violation."""
         if self.history.plan.outside_limits:
             return "outside limits"
         if self.is_unwatched:

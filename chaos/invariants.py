@@ -9,7 +9,7 @@ from chaos.history import SECRETS, History, InstanceHistory
 from chaos.plan import MAX_ATTEMPTS
 from simulator.kvstore.state import Backup
 
-NEEDLESS_AFTER = 62.0  # seconds after a good backup is listed; a backup that starts later is needless
+UNNECESSARY_AFTER = 62.0  # seconds after a good backup is listed; a backup that starts later is unnecessary
 SEEN_AFTER = 30.0  # seconds after a backup is listed; later records know it
 DEFAULT_STEP = 60.0  # seconds between follow-ups, where follow-ups are turned off
 
@@ -82,7 +82,9 @@ def _check_backups(history: History, instance: InstanceHistory, counts: Counter[
     found += [
         f"needless: {instance.name}: {backup.job_ids} was started though a good one was listed"
         for backup in started
-        if any(instance.listed(each) <= backup.start - NEEDLESS_AFTER for each in instance.good if each is not backup)
+        if any(
+            instance.listed(each) <= backup.start - UNNECESSARY_AFTER for each in instance.good if each is not backup
+        )
     ]
     for text in found:
         kind = text.partition(":")[0]

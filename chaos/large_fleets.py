@@ -35,12 +35,12 @@ class Quota:
 
     @property
     def ideal(self) -> float:
-        """The seconds that all starts take when no call is wasted."""
+        """Return the seconds that all starts take when no call is wasted."""
         return CALLS * self.instances / self.calls_a_second
 
     @property
     def shards(self) -> int:
-        """The number of invocations that the request is split into."""
+        """Return the number of invocations that the request is split into."""
         return -(-self.instances // self.shard_size)
 
 

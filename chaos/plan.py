@@ -49,17 +49,17 @@ class Plan:
 
     @property
     def follow_seconds(self) -> int:
-        """The setting BACKUP_FOLLOW_SECONDS."""
+        """Return the setting BACKUP_FOLLOW_SECONDS."""
         return int(self.settings["BACKUP_FOLLOW_SECONDS"])
 
     @property
     def shard_size(self) -> int:
-        """The setting BACKUP_SHARD_SIZE."""
+        """Return the setting BACKUP_SHARD_SIZE."""
         return int(self.settings["BACKUP_SHARD_SIZE"])
 
     @property
     def shards(self) -> int:
-        """The number of invocations that the request is split into."""
+        """Return the number of invocations that the request is split into."""
         return -(-len(self.instances) // self.shard_size)
 
     def make_faults(self) -> Faults:

@@ -32,7 +32,7 @@ class Round:
 
     @property
     def kinds(self) -> set[str]:
-        """The kinds of violations, such as `double`."""
+        """Return the kinds of violations, such as `double`."""
         return {violation.partition(":")[0] for violation in self.violations}
 
 
@@ -70,7 +70,7 @@ def run_plan(plan: Plan, handler: Handler | None = None) -> Round:
             if plan.function.async_task:
                 result.violations.append(f"endless: {error}")
             else:  # then lost answers and retries multiply follow-ups: a documented limit
-                result.counts["cut off: task IDs not honoured, too many follow-ups"] += 1
+                result.counts["ended early: task IDs not honoured, too many follow-ups"] += 1
             return result
         invariants.check(History(cloud, plan, since, caller.request_ids), result.counts, result.violations)
     return result
@@ -80,7 +80,7 @@ class Caller:
     """Sends the event: as a trigger, or as a caller who waits for the answer, then sends the answer's `jobs` along."""
 
     def __init__(self, cloud: Cloud, plan: Plan, since: float) -> None:
-        """`since`: the trigger's time."""
+        """Prepare the caller. `since`: the trigger's time."""
         self.request_ids: set[str] = set()  # of all that was sent
         self._cloud, self._plan, self._since = cloud, plan, since
         self._waits = plan.trigger == "http" or (plan.trigger == "manual" and plan.seed % 2 == 0)

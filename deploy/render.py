@@ -18,7 +18,7 @@ OUT = PROJECT / "build" / "deploy"
 
 
 def values(account: str) -> dict[str, str]:
-    """What placeholders stand for. Raise ValueError for an account ID that is none."""
+    """Return what the placeholders stand for. Raise ValueError if the account ID is not one."""
     if not re.fullmatch(r"\d{16}", account):
         raise ValueError(f"an account ID has 16 digits, unlike {account!r}; `aliyun sts GetCallerIdentity` shows yours")
     variables = yaml.safe_load((PROJECT / "s.yaml").read_text(encoding="utf-8"))["vars"]

@@ -44,7 +44,7 @@ def jitter(clock: Clock, attempt: int) -> float:
 
 
 class Throttle:
-    """Set the pace of one invocation's calls: no limit, until an answer says "throttled".
+    """Limits the rate of one invocation's calls: no limit, until an answer says "throttled".
 
     That answer makes every call wait, for as long as it says, and sets the rate to a little less than the rate of the
     last answered calls. From then on the rate recovers, faster the longer no call is throttled.
@@ -53,7 +53,7 @@ class Throttle:
     def __init__(self, clock: Clock, concurrency: int) -> None:
         self._clock, self._concurrency = clock, concurrency
         self._began = clock.monotonic()
-        self._served: deque[float] = deque()
+        self._answered: deque[float] = deque()
         self._latency = 0.1  # seconds a call, on average
         self._rate: float | None = None  # calls a second; None: no limit
         self._rate_at = self._throttled_at = self._next = 0.0
@@ -68,9 +68,9 @@ class Throttle:
         if rate := self._current():
             self._next = max(self._next, self._clock.monotonic()) + 1 / rate
 
-    def served(self, seconds: float) -> None:
+    def answered(self, seconds: float) -> None:
         """Note that a call was answered after so many seconds, with any answer but "throttled"."""
-        self._served.append(self._clock.monotonic())
+        self._answered.append(self._clock.monotonic())
         self._latency += 0.1 * (seconds - self._latency)
         self._consecutive = 0
 
@@ -78,9 +78,9 @@ class Throttle:
         """Slow down: a call that was sent at `sent_at` was throttled. `hint`: the seconds that the API asks to wait."""
         now = self._clock.monotonic()
         if sent_at >= self._throttled_at:  # answers to calls that were already under way count once
-            rate, served = self._current(), self._measured(now)
+            rate, measured = self._current(), self._measured(now)
             self._rate = max(
-                MIN_RATE, BACK_OFF_FACTOR * (max(served, 1.0) if rate is None else max(served, 0.9 * rate))
+                MIN_RATE, BACK_OFF_FACTOR * (max(measured, 1.0) if rate is None else max(measured, 0.9 * rate))
             )
             self._rate_at = self._throttled_at = now
             self._consecutive += 1
@@ -96,9 +96,9 @@ class Throttle:
         return self._concurrency / max(0.01, self._latency)
 
     def _measured(self, now: float) -> float:
-        while self._served and self._served[0] < now - WINDOW:
-            self._served.popleft()
-        return len(self._served) / min(WINDOW, max(1.0, now - self._began))
+        while self._answered and self._answered[0] < now - WINDOW:
+            self._answered.popleft()
+        return len(self._answered) / min(WINDOW, max(1.0, now - self._began))
 
     def _current(self) -> float | None:
         if self._rate is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Credentials:
-    """Temporary keys of the function's role. `repr` does not show them."""
+    """Keys that sign calls. `repr` does not show them."""
 
     access_key_id: str = field(repr=False)
     access_key_secret: str = field(repr=False)

@@ -55,11 +55,11 @@ class SystemClock:
 
     def uniform(self, low: float, high: float) -> float:
         """Return a random number between the two."""
-        return random.uniform(low, high)  # noqa: S311 - jitter is no secret
+        return random.uniform(low, high)  # noqa: S311 - jitter, not used for security
 
 
 class Output(Protocol):
-    """Where records go: the two methods of a text stream that are used."""
+    """The stream for records: the two methods of a text stream that are used."""
 
     def write(self, text: str, /) -> object:
         """Write a string."""
@@ -70,7 +70,7 @@ class Output(Protocol):
 
 @dataclass(frozen=True)
 class Runtime:
-    """What one invocation uses of the process."""
+    """The parts of the process that one invocation uses."""
 
     environ: Mapping[str, str]
     clock: Clock

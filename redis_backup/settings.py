@@ -47,7 +47,11 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Read the BACKUP_* variables; an empty one counts as unset. Raise InvalidSetting that names all wrong ones."""
+        """Read the BACKUP_* variables; an empty one counts as unset. Raise InvalidSetting that names all wrong ones.
+
+        `{"BACKUP_CONCURRENCY": "4", "BACKUP_ALLOW": "cn-hangzhou/*"}` →
+        `Settings(concurrency=4, allow=("cn-hangzhou/*",))`.
+        """
         errors: list[str] = []
         known = set()
 

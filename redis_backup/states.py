@@ -73,7 +73,7 @@ def out_of_time() -> Problem:
     """Return the error of an instance, or of a call, for which no time was left."""
     return Problem(
         OUT_OF_TIME,
-        "the invocation's time ran out before this instance's turn",
+        "no time was left in this invocation",
         ErrorKind.TRANSIENT,
         hint="the next invocation continues; if this happens often, raise the function's timeout",
     )

@@ -47,7 +47,7 @@ def _decode(arguments: Iterable[str]) -> list[str]:
             names = (argument.partition("=")[0], *decoded[-1:])
             name = next((each for each in names if each.startswith("--") and each.isascii()), f"argument {number}")
             raise _ArgumentError(
-                f"{name} is not text in the locale's encoding or in UTF-8\n"
+                f"{name} cannot be decoded as UTF-8 or in the locale's encoding\n"
                 "  no request was sent; type it in UTF-8, or set LC_ALL to the encoding that it has"
             ) from None
     return decoded

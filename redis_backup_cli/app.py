@@ -115,7 +115,7 @@ class App:
             return True
         out = self._context.out
         if failure is None and not self._report.has_answer:
-            failure = CommandError("the function never answered", self._join_command().strip())
+            failure = CommandError("the function never answered", self._wait_command().strip())
         error = {"message": str(failure), "hint": failure.hint} if failure else None
         text = json.dumps(self._report.to_dict(error), indent=2, ensure_ascii=not out.is_utf8, allow_nan=False)
         _print(out, text)
@@ -131,24 +131,24 @@ class App:
         if report.is_done or (wait is None and report.request.dry_run):
             return 0
         if wait is None and report.has_pending:
-            _print(err, "Some backups have not started. To wait for them:", f"{self._join_command()} --wait 30m")
+            _print(err, "Some backups have not started. To wait for them:", f"{self._wait_command()} --wait 30m")
             return TIME_RAN_OUT
         if wait is None:
-            _print(self._out, "The backups go on. To wait for them:", f"{self._join_command()} --wait 30m")
+            _print(self._out, "The backups go on. To wait for them:", f"{self._wait_command()} --wait 30m")
             return 0
-        _print(err, f"Time ran out. {self._what_goes_on()}", self._join_command())
+        _print(err, f"Time ran out. {self._what_goes_on()}", self._wait_command())
         return TIME_RAN_OUT
 
     def _stop(self, stopped: signals.Stopped) -> int:
         """Write what is known after a signal, and return the exit code."""
-        self._write_json(CommandError(f"stopped by {stopped}", self._join_command().strip()))
-        _print(self._context.err, f"Stopped. {self._what_goes_on()}", self._join_command())
+        self._write_json(CommandError(f"stopped by {stopped}", self._wait_command().strip()))
+        _print(self._context.err, f"Stopped. {self._what_goes_on()}", self._wait_command())
         return stopped.exit_code
 
     def _what_goes_on(self) -> str:
         if not self._report.has_answer:
             return "The function never answered: it is not known whether a backup has started. To find out:"
-        return "The backups that have started go on. To join them again:"
+        return "The backups that have started go on. To wait for them again:"
 
     def _request(self) -> Request:
         """Return the request that the options make. Raise RefusedError."""
@@ -227,8 +227,8 @@ class App:
     def _elapsed(self) -> str:
         return format_duration(self._clock.monotonic() - self._began)
 
-    def _join_command(self) -> str:
-        """Return the command that joins this run's backups, indented."""
+    def _wait_command(self) -> str:
+        """Return the command that waits for this run's backups, indented."""
         given: Sequence[str] = self._context.arguments
         if not self._options["since"]:
             given = [*given, "--since", timestamps.render(self._report.request.since)]

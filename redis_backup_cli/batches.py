@@ -24,7 +24,7 @@ _MAX_SKEW = timedelta(minutes=15)  # Function Compute refuses a signature whose 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What is sent in one invocation. What the tags select is not known before the first answer.
+    """The part of a request that one invocation gets. Which instances the tags select is known after the first answer.
 
     `jobs` and `is_watched` are from the last answer: its `jobs` as they came, and whether an instance is being watched.
     `is_read_only`: the function has split the request, so that other invocations do the work. `not_before`: when it may
@@ -57,6 +57,9 @@ class Batch:
 
 def read_fields(fields: Mapping[str, Any], region: str, now: datetime) -> Request:
     """Return the request as the function will read it. Raise RefusedError with all errors, before anything is sent.
+
+    `{"instance_ids": ["r-1"], "since": "2026-11-24T02:00:00Z"}, "cn-hangzhou"` →
+    `Request(instances=(InstanceRef("cn-hangzhou", "r-1"),), since=2026-11-24 02:00:00 UTC, …)`.
 
     `now` is this machine's time, which may be slow: within 15 minutes the function judges whether `since` is too late.
     """

@@ -49,7 +49,8 @@ _option = partial(click.option, cls=SingleOption)
     multiple=True,
     callback=parse_tags,
     metavar="KEY=VALUE",
-    help="Also the instances of --region that have this tag (all of them, if given more than once; up to 5).",
+    help="Also the instances of --region that have this tag. Give it up to 5 times; an instance must have all the "
+    "tags.",
 )
 @_option(
     "--wait",
@@ -71,7 +72,7 @@ _option = partial(click.option, cls=SingleOption)
     help="Accept a backup that started at this time or later (RFC 3339).  [default: now]",
 )
 @_option("--retention-days", type=int, metavar="N", help="Keep the backups this long: 7 to 730, or -1 for ever.")
-@_option("--reason", metavar="TEXT", help="Is written into every record, such as the release that it is for.")
+@_option("--reason", metavar="TEXT", help="Text for every record, such as a release.")
 @click.option("--dry-run", is_flag=True, help="Look and check; start nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Write the final report to stdout, and progress to stderr.")
 @click.version_option(__version__, message="%(version)s")

@@ -1,4 +1,4 @@
-"""Whether this machine's clock is right: each of Function Compute's answers has a header `Date`, to the second.
+"""Check this machine's clock: each of Function Compute's answers has a header `Date`, to the second.
 
 What is certain is that an answer was written between the two moments by this machine's clock at which its call was sent
 and it arrived. So a slow network is never taken for a wrong clock. But where this machine is a few seconds fast, the

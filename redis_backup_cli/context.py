@@ -1,4 +1,4 @@
-"""What surrounds one run of the command."""
+"""The streams, arguments and clock of one run of the command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CliContext:
-    """What the process is: its name, its arguments, its output streams, and its clock (None for the machine's own)."""
+    """The command's name, its arguments, its output streams, and its clock (None for the machine's own)."""
 
     name: str
     arguments: Sequence[str]

@@ -1,4 +1,4 @@
-"""What can go wrong between the command and the function, by what can be done about it."""
+"""The errors between the command and the function, by what can be done about them."""
 
 from __future__ import annotations
 

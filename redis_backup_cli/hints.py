@@ -1,4 +1,4 @@
-"""What the errors of many instances have in common, so that each hint is shown once; and text that is safe to show."""
+"""Find what the errors of many instances share, so that each hint is shown once; make text safe to show."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SharedHint:
 
     @property
     def codes(self) -> str:
-        """Return the codes of its errors: `"Forbidden.RAM"`, `"BackupJobFailed, BackupJobVanished"`."""
+        """Return the codes of its errors: `"Forbidden.RAM"`, `"BackupJobFailed, BackupVanished"`."""
         return ", ".join(dict.fromkeys(code for code, _ in self.errors))
 
 

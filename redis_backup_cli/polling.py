@@ -114,14 +114,15 @@ class Polling:
         except (CommandError, NoAnswerError) as error:
             return error
         except Exception as error:  # noqa: BLE001 - in a thread it would be lost, and the main one would wait for ever
-            return FunctionBrokenError(f"{type(error).__name__} in the command itself", "report this with its version")
+            return FunctionBrokenError(f"internal error ({type(error).__name__})", "report this with its version")
 
     def _add_answer(self, batch: Batch, answer: Answer) -> None:
         """Add an answer to the report; next time, name what the tags selected, and only read what was split."""
         if batch.is_read_only and not self._request.dry_run:
             answer = answer.without_plans()
         if answer.unsent:
-            self._display.note(f"the function could not hand over {answer.unsent} of the instances: its log says why")
+            instances = f"{answer.unsent} instance{'s' * (answer.unsent != 1)}"
+            self._display.note(f"the function could not start shards for {instances}; see its log")
         self._report.add(answer)
         (self._unanswered if batch in self._unanswered else self._answered).remove(batch)
         pause = _AFTER_SPLIT if answer.shard_size else 0.0

@@ -1,4 +1,4 @@
-"""Why the SDK found no credentials: what there is on this machine, and what is wrong with it.
+"""Explain why the SDK found no credentials: what there is on this machine, and what is wrong with it.
 
 The SDK's own texts are not shown, since they may quote a secret. Here the places where it looks are looked at once
 more, after it has failed. Of what a variable holds nothing is quoted, since it may be a secret that was put into the
@@ -105,7 +105,7 @@ def _explain_file(path: Path, environ: Mapping[str, str], explain: Any) -> str:
     try:
         return str(explain(raw.decode("utf-8"), path, environ.get(_PROFILE, "")))
     except UnicodeDecodeError:
-        return f"{path} is not UTF-8 text"
+        return f"{path} cannot be decoded as UTF-8"
 
 
 def _explain_cli_profile(text: str, path: Path, name: str) -> str:

@@ -50,7 +50,11 @@ class Answer:
 
 
 def read_answer(body: bytes) -> Answer:
-    """Return the report in an invocation's answer. Raise ValueError if it is not JSON, LookupError if not a report."""
+    """Return the report in an invocation's answer. Raise ValueError if it is not JSON, LookupError if not a report.
+
+    `b'{"instances": [{"instance_id": "r-1", "region": "cn-hangzhou", "state": "running", "job_ids": ["1022"]}]}'` →
+    `Answer({InstanceRef("cn-hangzhou", "r-1"): Outcome(RUNNING, ("1022",))})`.
+    """
     report = json.loads(body)
     try:
         shards = report.get("shards", ())
@@ -66,7 +70,7 @@ def read_answer(body: bytes) -> Answer:
 
 
 class MergedReport:
-    """What is known of every instance of a request.
+    """The known states of all instances of a request.
 
     `outcomes` is replaced and never changed, so that another thread can read it; `problem`: an error of the request as
     a whole; `has_answer`: whether the function has answered at all.

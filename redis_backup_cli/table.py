@@ -76,7 +76,7 @@ class LiveTable:
 
 @dataclass(frozen=True)
 class Picture:
-    """What a terminal shows at one moment: a heading, a line per instance, hints, a note, totals.
+    """The content of a terminal at one moment: a heading, a line per instance, hints, a note, totals.
 
     While the command runs, all of it fits the screen, what needs action first. The final one has a line for each
     instance that failed, and every hint.
@@ -145,11 +145,12 @@ class _Table:
 
     def block(self, shared: SharedHint) -> list[Text]:
         """Return the lines below the table for a hint: codes and instances, messages that no row shows, the hint."""
-        untold = [message.rstrip(".") for code, message in shared.errors if not self._is_told(code, message, shared)]
-        texts = untold[:_MESSAGES_PER_HINT]
-        if len(untold) > len(texts):
-            texts.append(f"and {len(untold) - len(texts)} more messages")
-        texts = [truncate(text, _MAX_MESSAGE) for text in texts]
+        not_shown = [
+            message.rstrip(".") for code, message in shared.errors if not self._is_shown(code, message, shared)
+        ]
+        texts = [truncate(text, _MAX_MESSAGE) for text in not_shown[:_MESSAGES_PER_HINT]]
+        if len(not_shown) > len(texts):
+            texts.append(f"and {len(not_shown) - len(texts)} more messages")
         if shared.hint:
             texts.append(f"Hint: {shared.hint}")
         return self._block(shared.codes, shared.instances, texts)
@@ -165,17 +166,17 @@ class _Table:
         heading = self._page.listed(title, names)
         return heading + [line for text in texts for line in self._page.wrapped(text, indent="  ")]
 
-    def _is_told(self, code: str, message: str, shared: SharedHint) -> bool:
-        """Whether the words of a message are in a row or in the hint; where it names an ARN, its long words.
+    def _is_shown(self, code: str, message: str, shared: SharedHint) -> bool:
+        """Return whether a row or the hint shows the words of a message; of one with an ARN, its long words.
 
-        `RAM does not allow kvstore:CreateBackup on acs:…` is told by `grant kvstore:CreateBackup on acs:… to …`.
+        `RAM does not allow kvstore:CreateBackup on acs:…` is shown by `grant kvstore:CreateBackup on acs:… to …`.
         """
         message, hint = (general(text, shared.instances[0]) for text in (message, shared.hint))
-        told = _words(self._shown.get((code, message), "")) | _words(self._page.printable(hint))
+        shown = _words(self._shown.get((code, message), "")) | _words(self._page.printable(hint))
         words = _words(self._page.printable(message))
         if any(word.startswith("acs:") for word in words):
             words = {word for word in words if len(word) > _SHORT_WORD}
-        return words <= told
+        return words <= shown
 
     def _notes(self) -> list[str]:
         """Return what the last column says of each row; the message of an error once, where it occurs first."""

@@ -36,7 +36,7 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def main() -> None:
-    """The cloud on one machine: R-KVStore, Function Compute and a log store over real sockets.
+    """Run the cloud on one machine: R-KVStore, Function Compute and a log store over real sockets.
 
     No account is needed and nothing leaves this machine. The function runs as it is deployed, and uses the official
     SDKs to call the simulator.

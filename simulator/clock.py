@@ -40,7 +40,7 @@ class SimulatedClock:
     def __init__(self, start: float | None = None, *, seed: int = 0, grace: float = 0.001) -> None:
         """Start at `start` (seconds since 1970, default `DEFAULT_START`), with jitter drawn from `seed`."""
         self._now = DEFAULT_START if start is None else start
-        self._random = random.Random(seed)  # noqa: S311 jitter that replays, no secret
+        self._random = random.Random(seed)  # noqa: S311 - jitter that replays, not used for security
         self._grace = grace
         self._looks = 0
         self._sleepers: list[float] = []
@@ -111,4 +111,4 @@ class ScaledClock:
 
     def uniform(self, low: float, high: float) -> float:
         """Return a random number between the two."""
-        return random.uniform(low, high)  # noqa: S311 jitter, no secret
+        return random.uniform(low, high)  # noqa: S311 - jitter, not used for security

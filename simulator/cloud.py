@@ -60,7 +60,7 @@ class Cloud:
         tls: tuple[str, str] | None = None,
         log_file: str | Path | None = None,
     ) -> None:
-        """Every argument is optional: the defaults are a fleet of five, a simulated clock and the project's function.
+        """Create the cloud. The defaults are five instances, a simulated clock and the project's function.
 
         `settings`: environment variables of the function. `policy`: of the function's role (default: what it needs);
         `user_policy`: of the user who invokes it (default: everything is allowed). `limits`: calls a second by
@@ -113,17 +113,17 @@ class Cloud:
 
     @property
     def endpoint(self) -> str:
-        """The URL of every service, such as `http://127.0.0.1:40123`."""
+        """Return the URL of every service, such as `http://127.0.0.1:40123`."""
         return self._server.url
 
     @property
     def host(self) -> str:
-        """The endpoint without its scheme, as SDKs take it."""
+        """Return the endpoint without its scheme, as SDKs take it."""
         return self.endpoint.partition("://")[2]
 
     @property
     def calls(self) -> list[Call]:
-        """All API calls so far, in the order of their ends."""
+        """Return all API calls so far, in the order of their ends."""
         return self.gateway.calls
 
     def calls_of(self, invocation: Invocation) -> list[Call]:

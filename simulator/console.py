@@ -1,4 +1,4 @@
-"""How people see logs and results: a line for each log, a table of where each instance ended up, and each hint once.
+"""Show logs and results to people: a line for each log, a table of where each instance ended up, and each hint once.
 
 No line is longer than the console is wide: a row ends in `…` instead. `logs --json` has the records as they are.
 """
@@ -84,11 +84,11 @@ class Listing:
         time = _clock_text(invocation.started + invocation.duration)
         message = str(error["errorMessage"]).partition("\n")[0].rstrip(":")
         if message in self._texts:
-            told = f" again, delivery {invocation.attempt + 1}" if invocation.attempt else ""
+            detail = f" again, delivery {invocation.attempt + 1}" if invocation.attempt else ""
         else:
-            told = f": {message}" if message else ""
+            detail = f": {message}" if message else ""
         self._texts.add(message)
-        self.line(_row(time, "invocation", f"raised {error['errorType']}{told}"))
+        self.line(_row(time, "invocation", f"raised {error['errorType']}{detail}"))
 
     def line(self, text: Text) -> None:
         """Print one line, cut where it is too long."""
@@ -99,19 +99,19 @@ class Listing:
         """Print each hint that still holds once, with the instances that it is for."""
         hints: dict[str, list[str]] = {}
         for about, hint in [*self._warnings, *self._hints.items()]:
-            whom = hints.setdefault(hint, [])
-            whom += [about] if about and about not in whom else []
+            names = hints.setdefault(hint, [])
+            names += [about] if about and about not in names else []
         if hints:
             self._out.print(Text("\nHints", "bold"))
-        for hint, whom in hints.items():
+        for hint, names in hints.items():
             self._hint(hint)
-            more = f" and {len(whom) - _MANY} more" if len(whom) > _MANY else ""
-            if whom:
-                self._folded(f"for {', '.join(whom[:_MANY])}{more}", 2, "dim")
+            more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
+            if names:
+                self._folded(f"for {', '.join(names[:_MANY])}{more}", 2, "dim")
 
     def _record(self, record: Mapping[str, Any], time: str) -> None:
         word, message = _word(record), str(record.get("error_message") or "")
-        row = _row(str(record.get("time", ""))[11:19] or time, word, *_told(record))
+        row = _row(str(record.get("time", ""))[11:19] or time, word, *_subject_and_detail(record))
         hint = str(record.get("hint") or (message if row.cell_len > self._out.width else ""))
         about = _joined("/", record.get("region"), record.get("instance_id"))
         self.line(row)
@@ -136,8 +136,8 @@ class Listing:
 
 
 @dataclass
-class Standing:
-    """What is last known of an instance. `error`: code and message, where there is one."""
+class LastState:
+    """The last known state of an instance. `error`: code and message, where there is one."""
 
     instance: str
     region: str
@@ -151,24 +151,24 @@ class Standing:
         return self.state in ("succeeded", "planned")
 
 
-def standings(records: Iterable[dict[str, Any]]) -> list[Standing]:
-    """Given all records in order, return where each instance ended up, what needs action first."""
-    found: dict[tuple[str, str], Standing] = {}
+def last_states(records: Iterable[dict[str, Any]]) -> list[LastState]:
+    """Return each instance's last state by all records in order, what needs action first."""
+    found: dict[tuple[str, str], LastState] = {}
     for record in records:
         instance = record.get("instance_id")
         if not str(record.get("event", "")).startswith("backup_") or not instance:
             continue
         key = (str(record.get("region", "")), str(instance))
-        standing = found.setdefault(key, Standing(key[1], key[0], ""))
+        last = found.setdefault(key, LastState(key[1], key[0], ""))
         word = _word(record)
-        standing.state = "running" if word in ("started", "adopted") else word
-        standing.job_ids = str(record.get("job_ids", standing.job_ids))
-        standing.attempts = int(record.get("attempts", standing.attempts))
-        standing.error = _error_text(record)
-    return sorted(found.values(), key=lambda standing: STATES.index(standing.state))
+        last.state = "running" if word in ("started", "adopted") else word
+        last.job_ids = str(record.get("job_ids", last.job_ids))
+        last.attempts = int(record.get("attempts", last.attempts))
+        last.error = _error_text(record)
+    return sorted(found.values(), key=lambda last: STATES.index(last.state))
 
 
-def show_standings(out: Console, rows: list[Standing]) -> None:
+def show_last_states(out: Console, rows: list[LastState]) -> None:
     """Print one line for each instance, and one of totals."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("instance", "region", "state"):
@@ -184,20 +184,20 @@ def show_standings(out: Console, rows: list[Standing]) -> None:
 
 
 def _row(time: str, word: str, subject: str, detail: str = "") -> Text:
-    """A line: when, what, of which instance or trigger, and more of it."""
+    """Return a line: when, what, of which instance or trigger, and more of it."""
     return Text(f"{time}  ").append(f"{word:<11}", COLOURS.get(word, "")).append(f"{subject:<19}  {detail}".rstrip())
 
 
 def _word(record: Mapping[str, Any]) -> str:
-    """A record's event without what all of its kind have: `backup_started` → `started`."""
+    """Return a record's event without what all of its kind have: `backup_started` → `started`."""
     word = str(record["event"])
     for prefix in _PREFIXES:
         word = word.removeprefix(prefix)
     return word
 
 
-def _told(record: Mapping[str, Any]) -> tuple[str, str]:
-    """What a record is about, and what it says of that."""
+def _subject_and_detail(record: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what a record is about, and what it says of that."""
     trigger, error = str(record.get("trigger", "")), _error_text(record)
     if record["event"] == "report":
         return trigger, _joined("  ", _counts_text(record), error)
@@ -232,7 +232,7 @@ def _joined(separator: str, *parts: object) -> str:
 
 
 def _one_line(text: str) -> str:
-    """The same text and length, with nothing in it that ends a line or steers a terminal."""
+    """Return a string of the same length, with nothing in it that ends a line or controls a terminal."""
     return "".join(char if char.isprintable() else " " for char in text)
 
 

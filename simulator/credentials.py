@@ -31,7 +31,7 @@ class Credential:
 
     @property
     def is_role(self) -> bool:
-        """Whether this is the function's role and not a user."""
+        """Return whether this is the function's role and not a user."""
         return self.security_token is not None
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from simulator.clock import SimulatedClock
 
-QUIET_SECONDS = 0.02  # real; an invocation whose calls all sleep, and that does nothing for so long, waits for them
+QUIET_SECONDS = 0.02  # real; an invocation whose calls all wait, and that does nothing for so long, waits for them
 STUCK_SECONDS = 120.0  # real; an invocation that neither sleeps nor ends for so long is an error
 
 
@@ -56,7 +56,7 @@ class InvocationClock:
 
     @property
     def abandoned(self) -> bool:
-        """Whether the run was given up, so that nothing will ever wake this invocation."""
+        """Return whether the run was given up, so that nothing will ever wake this invocation."""
         return self._clock.abandoned
 
     def sleep(self, seconds: float) -> None:
@@ -194,7 +194,7 @@ class ExactClock(SimulatedClock):
                 if self.changed.wait(QUIET_SECONDS):
                     continue
                 if clock.open_calls and clock.sleeping_calls >= clock.open_calls and looks == self._looks:
-                    self._turn = None  # it waits for calls that all sleep, and has none to add
+                    self._turn = None  # it waits for calls that all wait, and has none to add
                 elif time.monotonic() - began > STUCK_SECONDS:
                     raise RuntimeError(
                         f"an invocation has neither slept nor ended for {STUCK_SECONDS:.0f} real seconds"

@@ -78,7 +78,7 @@ class Fault:
 
     @property
     def needs_answer(self) -> bool:
-        """Whether the call is processed before the fault happens."""
+        """Return whether the call is processed before the fault happens."""
         return (self.after and not self.effect_after) or self.kind in SHORT_PAGES
 
     def apply(
@@ -147,7 +147,7 @@ class Faults:
         effect_rate: float = 0.0,
         max_kill_after: int = 60,
     ) -> None:
-        """All rates are between 0 and 1. `rate`: of API calls (only of `operations`, if given) that get a fault.
+        """Set the rates, between 0 and 1. `rate`: of API calls (only of `operations`, if given) that get a fault.
 
         Of asynchronous deliveries, `kill_rate`: killed at one of the first `max_kill_after` I/O events; `repeat_rate`:
         delivered again; `early_rate`: delivered without their delay; `late_rate`: delivered up to 150 s late;
@@ -195,11 +195,11 @@ class Faults:
         return rng.randint(1, self._max_kill_after) if rng.random() < self._kill_rate else None
 
     def repeated(self, delivery: int) -> bool:
-        """Whether the nth delivery is delivered again after it succeeded."""
+        """Return whether the nth delivery is delivered again after it succeeded."""
         return self._rng("repeat", delivery).random() < self._repeat_rate
 
     def early(self, delivery: int) -> bool:
-        """Whether the nth delivery comes at once, without its delay."""
+        """Return whether the nth delivery comes at once, without its delay."""
         return self._rng("early", delivery).random() < self._early_rate
 
     def lateness(self, delivery: int) -> float:
@@ -219,7 +219,7 @@ class Faults:
 
 
 def _applies(kind: str, operation: str) -> bool:
-    """Whether a random fault may be of that kind: short pages need a TotalCount, and Invoke answers 202, not 200."""
+    """Return whether a random fault may be of that kind: short pages need a TotalCount; Invoke answers 202, not 200."""
     if kind in SHORT_PAGES:
         return operation in COUNTED
     return kind not in ODD_ANSWERS or operation != "InvokeFunction"

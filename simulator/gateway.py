@@ -1,4 +1,4 @@
-"""The way of every API call, whichever service it is for.
+"""Handle every API call, for all services, in these steps:
 
 kill switch → signature → latency → rate limit → fault before → permission → operation → fault after → kill switch
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """What a call is for: the operation and the instance (or function), and their names in RAM: action and resource."""
+    """The operation and the instance (or function) of a call, and their names in RAM: action and resource."""
 
     operation: str
     instance: str
@@ -60,13 +60,13 @@ class Call:
 
 
 class Service(Protocol):
-    """What the gateway needs of a service. Each service's `wire` module has a class for it."""
+    """The methods of a service that the gateway calls. Each service's `wire` module has a class for it."""
 
     denial_code: str
 
     @property
     def clock_offset(self) -> float:
-        """How many seconds the service's clock is ahead of the cloud's."""
+        """Return how many seconds the service's clock is ahead of the cloud's."""
 
     def target(self, request: Request) -> Target:
         """Return what the request is for. Raise ApiError when it names no operation."""
@@ -100,10 +100,11 @@ class Gateway:
         real_latency: float = 0.0,
         redirect_target: Callable[[], str] = str,
     ) -> None:
-        """`route` returns a request's service. `policies` returns a caller's policy documents; None allows everything.
+        """Create the gateway. `route` returns a request's service.
 
-        `latency`: of each call, in seconds of the clock; `real_latency`: in real seconds. `redirect_target` returns the
-        URL that redirects name.
+        `policies` returns a caller's policy documents; None allows everything. `latency`: of each
+        call, in seconds of the clock; `real_latency`: in real seconds. `redirect_target` returns the URL that redirects
+        name.
         """
         self.calls: list[Call] = []
         self.listeners: list[Callable[[Call], None]] = []  # called with each call that has ended

@@ -32,9 +32,10 @@ class KillSwitch:
         kill_after: int | None = None,
         outages: Iterable[tuple[float, float]] = (),
     ) -> None:
-        """`deadline`: the time-out, on the clock's monotonic time. `kill_after`: the number of the event that kills.
+        """Set what ends the invocation. `deadline`: the time-out, on the clock's monotonic time.
 
-        `outages`: (begin, end) in clock time; each kills every invocation that runs then.
+        `kill_after`: the number of the event that kills; `outages`: (begin, end) in clock time; each
+        kills every invocation that runs then.
         """
         self.request_id = request_id
         self.clock = clock
@@ -98,7 +99,7 @@ class KillableOutput:
     """The standard output that one invocation is given. Each write is an I/O event."""
 
     def __init__(self, sink: Callable[[str], None], kill_switch: KillSwitch) -> None:
-        """`sink` takes each line, without its end, when it is complete."""
+        """Open it. `sink` takes each line, without its end, when it is complete."""
         self._sink, self._kill_switch = sink, kill_switch
         self._rest = ""
         self._lock = threading.Lock()

@@ -12,8 +12,10 @@ class RateLimits:
     """Token buckets of one second each, filled by the clock."""
 
     def __init__(self, limits: dict[str, float] | None, time: Callable[[], float], hint: bool = True) -> None:
-        """`limits`: calls a second by operation. `*` is for each other operation; `kvstore:*` is one bucket for all
-        operations of R-KVStore together (`fc:*`: of Function Compute). `hint`: refuse with x-acs-retry-after.
+        """Set the limits. `limits`: calls a second by operation; `hint`: refuse with x-acs-retry-after.
+
+        `*` is for each other operation; `kvstore:*` is one bucket for all operations of R-KVStore together (`fc:*`: of
+        Function Compute).
         """
         self._limits = limits or {}
         self._time = time

@@ -56,7 +56,7 @@ class Server:
     def __init__(
         self, application: Callable[[Request], Response], port: int = 0, tls: tuple[str, str] | None = None
     ) -> None:
-        """Port 0 takes any free port. `tls`: the paths of a certificate and its key, as PEM files."""
+        """Open the port; 0 takes any free one. `tls`: the paths of a certificate and its key, as PEM files."""
         self._application = application
         self._context: ssl.SSLContext | None = None
         if tls:
@@ -69,7 +69,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The server's URL, such as `http://127.0.0.1:40123`."""
+        """Return the server's URL, such as `http://127.0.0.1:40123`."""
         return f"{'https' if self._context else 'http'}://127.0.0.1:{self.port}"
 
     def start(self) -> None:

@@ -124,7 +124,7 @@ class TestThrottle:
         for _ in range(calls):
             throttle.sent()
             clock.advance(every)
-            throttle.served(every)
+            throttle.answered(every)
 
     @staticmethod
     def slot(clock: SimulatedClock, throttle: Throttle) -> float:
@@ -192,7 +192,7 @@ class TestThrottle:
         clock = SimulatedClock(0.0, grace=0)
         throttle = Throttle(clock, 16)
         for _ in range(100):
-            throttle.served(0.05)
+            throttle.answered(0.05)
         assert throttle.calls_per_second() == pytest.approx(320, rel=0.05)
 
 
@@ -204,7 +204,7 @@ def test_the_bounds_of_waiting_double_up_to_a_cap() -> None:
     assert [jitter(Longest(), attempt) for attempt in range(7)] == [1.0, 2.0, 4.0, 8.0, 16.0, 20.0, 20.0]
 
 
-def test_no_sleep_outlasts_the_deadline() -> None:
+def test_no_sleep_lasts_longer_than_the_deadline() -> None:
     clock = SimulatedClock(0.0, grace=0)
     deadline = Deadline(clock, 10.0)
     assert [deadline.sleep(10.0), clock.monotonic(), deadline.sleep(9.0), clock.monotonic()] == [False, 0.0, True, 9.0]

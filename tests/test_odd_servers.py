@@ -1,4 +1,4 @@
-"""Answers that no API gives: what is no list is never read as an empty one, and none outlasts the time-out."""
+"""Answers that no API gives: what is no list is never read as an empty one, and none lasts longer than the time-out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract's promises about starts, follow-ups and ends, beyond the rare cases. End to end, time is moved."""
+"""The promises about starts, follow-ups and ends, beyond the rare cases. End to end, time is moved."""
 
 from __future__ import annotations
 

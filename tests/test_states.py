@@ -1,4 +1,4 @@
-"""Every row of the contract's table of states, through HTTP, with the real SDK."""
+"""Every row of the table of states in docs/reference.md, through HTTP, with the real SDK."""
 
 from __future__ import annotations
 

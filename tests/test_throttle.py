@@ -18,7 +18,7 @@ def paced(seconds: float, throttle: Throttle, clock: SimulatedClock, quota: floa
         if tokens >= 1:
             tokens -= 1
             served += 1
-            throttle.served(0.01)
+            throttle.answered(0.01)
         else:
             throttled += 1
             throttle.back_off(now, None)
@@ -31,7 +31,7 @@ def test_it_does_not_slow_down_where_nothing_is_throttled() -> None:
     for _ in range(100):
         assert throttle.wait() == 0
         throttle.sent()
-        throttle.served(0.1)
+        throttle.answered(0.1)
     assert 100 < throttle.calls_per_second() <= 160
 
 

@@ -1,17 +1,17 @@
 """Import the SDKs without what they import and this function never uses: two thirds of a cold start.
 
-What signs and sends are the SDKs' own modules, as they are. While one of them is imported, stand-ins lie in
-`sys.modules` for the modules in `DEFERRED`. A stand-in, and what an SDK imports from one by name, imports the real
-module at its first use. So nothing is missing, it only comes later: asynchronous calls and RSA keys work as ever.
+While an SDK is imported, `sys.modules` holds a placeholder for each module in DEFERRED. A placeholder, and each name
+that an SDK imports from one, imports the real module at its first use. So nothing is missing, it is only imported
+later: asynchronous calls and RSA keys work as usual. What signs and sends are the SDKs' own modules, unchanged.
 
 Plainer ways do not work: `importlib.util.LazyLoader` imports a module as soon as a name is imported from it, and
 `from aiohttp import ClientResponse` alone costs 200 ms.
 
 When a library changes:
-- a name that the table does not have, or one that is used while an SDK is imported: its module is imported at once,
+- a name that DEFERRED does not have, or one that is used while an SDK is imported: its module is imported at once,
   which is slow but correct;
-- a class that inherits from a stand-in, or anything else that fails: the SDK is imported as usual, which is as slow as
-  without this module;
+- a class that inherits from a placeholder, or anything else that fails: the SDK is imported as usual, which is as slow
+  as without this module;
 - a module that no SDK imports any more: nothing happens, and its line has no use.
 `tests/test_lazy_sdk.py` fails in each of these cases, and compares what is sent and read with the usual import.
 """
@@ -65,12 +65,12 @@ def load(name: str) -> Any:
 
 
 def _load(name: str) -> ModuleType:
-    before = frozenset(sys.modules)
-    sys.modules.update({module: _Deferred(module) for module in DEFERRED if module not in (*before, name)})
+    previous = frozenset(sys.modules)
+    sys.modules.update({module: _Deferred(module) for module in DEFERRED if module not in (*previous, name)})
     try:
         return import_module(name)
     except Exception:  # noqa: BLE001 - whatever this way of importing breaks, the usual way may work
-        for module in [module for module in sys.modules if module not in before and module.startswith(SDKS)]:
+        for module in [module for module in sys.modules if module not in previous and module.startswith(SDKS)]:
             del sys.modules[module]
     finally:
         for module in DEFERRED:
@@ -79,13 +79,13 @@ def _load(name: str) -> ModuleType:
 
 
 def _step_aside(module: str) -> None:
-    """Remove the stand-in for a module, so that the next import of it is the real one."""
+    """Remove the placeholder for a module, so that the next import of it is the real one."""
     if isinstance(sys.modules.get(module), _Deferred):
         del sys.modules[module]
 
 
 class _Deferred(ModuleType):
-    """A stand-in for a module, or for one `name` of it, that looks into or calls the real one."""
+    """A placeholder for a module, or for one `name` of it, that looks into or calls the real one."""
 
     def __init__(self, module: str, name: str = "") -> None:
         super().__init__(module)

@@ -56,7 +56,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Instance:
-    """What the function needs to know of an instance.
+    """The facts about an instance that the function needs.
 
     `shards`: the parts of a cluster, each with a node of its own. `has_job_per_shard`: whether a backup has a job ID
     for each shard, None if that is not known. `status`: R-KVStore's, such as Normal; empty if it is not known.

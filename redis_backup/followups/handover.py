@@ -20,7 +20,7 @@ from redis_backup.states import Problem, State
 
 @dataclass(frozen=True)
 class Shards:
-    """How a large request was split. `entries`: one for each shard, as the report shows it.
+    """The shards of a large request. `entries`: one for each shard, as the report shows it.
 
     `unsent`: the instances of shards that could not be sent, each with its error; `reason`: why, for people.
     """
@@ -85,8 +85,8 @@ class Handover:
             shards = payload.shards(request, items, self._settings.shard_size, self._began, sent_at=sent_at)
             parts += [(request, shard) for shard in shards]
         sent = self._sender.send([part for _, part in parts])
-        taken = [part for part, each in zip(parts, sent, strict=True) if each.status is SendStatus.REPEAT]
-        resent = self._sender.send([later for request, part in taken for later in self._for_later(request, part)])
+        in_use = [part for part, each in zip(parts, sent, strict=True) if each.status is SendStatus.REPEAT]
+        resent = self._sender.send([later for request, part in in_use for later in self._postpone(request, part)])
         problems = {item: each.problem for each in (*sent, *resent) for item in each.follow_up.items}
         for (request, part), each in zip(parts, sent, strict=True):
             problem = next((problems[item] for item in part.items if problems[item]), None)
@@ -97,7 +97,7 @@ class Handover:
                 unsent += [(item, problem) for item in part.items]
         return Shards(entries, unsent, reason)
 
-    def _for_later(self, request: Request, shard: payload.FollowUp) -> list[payload.FollowUp]:
+    def _postpone(self, request: Request, shard: payload.FollowUp) -> list[payload.FollowUp]:
         due = payload.next_due(request, (), self._settings.follow_seconds, self._context.timeout, utc_now(self._clock))
         return payload.for_later(shard, request, self._began, due)
 

@@ -88,8 +88,8 @@ def next_due(request: Request, items: Iterable[WorkItem], step: int, timeout: fl
     else:
         min_wait = timedelta(seconds=step / 2)
     number = math.ceil((max(now + min_wait, soonest) - request.since) / timedelta(seconds=step))
-    before = request.follow_up.due if request.follow_up else request.since
-    number = max(number, math.floor((before - request.since) / timedelta(seconds=step)) + 1)
+    previous_due = request.follow_up.due if request.follow_up else request.since
+    number = max(number, math.floor((previous_due - request.since) / timedelta(seconds=step)) + 1)
     return request.since + timedelta(seconds=number * step)
 
 

@@ -22,7 +22,7 @@ from redis_backup.states import Problem, out_of_time
 
 
 class SendStatus(str, Enum):
-    """What became of a follow-up. `REPEAT`: one for the same instances and time was sent before."""
+    """The result of sending a follow-up. `REPEAT`: one for the same instances and time was sent before."""
 
     NEW = "new"
     REPEAT = "repeat"

@@ -12,7 +12,7 @@ from redis_backup.alibaba.rkvstore import RKVStore
 from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.known import Attempt, KnownJobs, UnchangedTask
 from redis_backup.reconcile.watch import SEND_WITHIN
-from redis_backup.reconcile.work import Answer, Call, Pause, Step, Steps, WorkItem
+from redis_backup.reconcile.work import Answer, Call, CallKind, Pause, Steps, WorkItem
 from redis_backup.runtime import Clock, utc_now
 from redis_backup.states import OUT_OF_TIME, ErrorKind, Outcome, Problem, State
 
@@ -40,7 +40,7 @@ class Actor:
             # By R-KVStore's clock the backup would start before `since`, so that it would not satisfy the request.
             yield Pause(too_early.total_seconds())
         try:
-            answer = yield Call(Step.CREATE, lambda: self._send(item, attempts, clear_moment), attempts=1)
+            answer = yield Call(CallKind.CREATE, lambda: self._send(item, attempts, clear_moment), attempts=1)
         except ApiError as error:
             if error.problem.code == OUT_OF_TIME:  # it was not sent
                 raise

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from redis_backup.alibaba.parsing import Instance, Job, JobStatus
-from redis_backup.reconcile.grouping import MIN_TIME, group_jobs, is_shard, match_attempts
+from redis_backup.reconcile.grouping import MIN_TIME, group_jobs, is_node_of_cluster, match_attempts
 from redis_backup.reconcile.known import VANISHED_AFTER, Attempt, KnownJobs
 
 # A job with a known ID belongs to the request even if R-KVStore's clock is this much behind the trigger's.
@@ -74,7 +74,7 @@ def resolve(
         ]
         found, updated = _known_backups(attempt, own_groups, instance, now)
         if updated and not any(backup.is_own and not backup.began_since(earliest_start) for backup in found):
-            attempts.append(updated)  # others belong to another request, and were named by mistake
+            attempts.append(updated)  # an older backup is not this request's, although its `jobs` name it
         backups += found
     for backup_jobs in [
         backup_jobs for backup_jobs, owner in zip(jobs_of_backups, owners, strict=True) if owner is None
@@ -216,4 +216,4 @@ def _is_partial(backup_jobs: Sequence[Job], instance: Instance, attempt: Attempt
     if instance.has_job_per_shard is None and not (attempt and attempt.answered_ids):
         return len(ids) < instance.shards and len(nodes) < instance.shards
     # A single ID: if the list has an entry for each shard, others may come later.
-    return instance.is_cluster and len(nodes) < instance.shards and any(is_shard(job) for job in backup_jobs)
+    return instance.is_cluster and len(nodes) < instance.shards and any(is_node_of_cluster(job) for job in backup_jobs)

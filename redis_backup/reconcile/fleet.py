@@ -28,7 +28,7 @@ from redis_backup.reconcile.decide import MayStart
 from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.visit import Visitor, outcome_of_failed_look
 from redis_backup.reconcile.watch import TIME_FOR_WATCH, WATCH_LENGTH, window_end
-from redis_backup.reconcile.work import Answer, Call, Next, Pause, Step, Steps, WorkItem
+from redis_backup.reconcile.work import Answer, Call, CallKind, NextStep, Pause, Steps, WorkItem
 from redis_backup.runtime import Clock, utc_now
 from redis_backup.states import ErrorKind, Problem, out_of_time
 
@@ -80,7 +80,7 @@ class Fleet:
         self._not_visited = deque(sorted(items, key=self._priority))
         self._described = {id(item) for item in self._not_visited if item.facts is not None}
         self._scheduled: list[tuple[float, int, _Visit | WorkItem]] = []
-        self._ready: list[tuple[Step, int, _Visit]] = []
+        self._ready: list[tuple[CallKind, int, _Visit]] = []
         self._in_flight: dict[_Visit, Call] = {}
         self._watching: set[WorkItem] = set()
         self._pauses: dict[WorkItem, float] = {}
@@ -102,7 +102,7 @@ class Fleet:
 
     def _priority(self, item: WorkItem) -> tuple[bool, bool, str]:
         """Return the sort key of a first visit: before all, instances without a backup that need no watch."""
-        return item.known.current is not None, not self._visitor.is_prompt(item), item.instance.region
+        return item.known.current is not None, not self._visitor.look_is_clear(item), item.instance.region
 
     def _is_over(self) -> bool:
         """Return whether nothing can be done any more: the rest has no time for a watch, or no more time to watch."""
@@ -123,8 +123,8 @@ class Fleet:
         while self._scheduled and self._scheduled[0][0] <= self._clock.monotonic() + _TICK:
             _, _, due = heapq.heappop(self._scheduled)
             if isinstance(due, WorkItem):
-                step = Step.WATCH if due.next is Next.WATCH else self._first_step(due)
-                self._advance(_Visit([due], self._visitor.visit(due, step)), None)
+                kind = CallKind.WATCH if due.next is NextStep.WATCH else self._kind_of_first_call(due)
+                self._advance(_Visit([due], self._visitor.visit(due, kind)), None)
             elif due.call:
                 self._enqueue(due, due.call)
             else:
@@ -189,7 +189,7 @@ class Fleet:
                 self._enqueue(visit, call)
                 return
         elif not isinstance(result, NoLongerClearError):
-            self._throttle.served(self._clock.monotonic() - sent)
+            self._throttle.answered(self._clock.monotonic() - sent)
         if isinstance(result, ApiError) and result.kind in _TRY_AGAIN and self._retry_later(visit, call, result):
             return
         visit.failures, visit.problem = 0, None
@@ -226,7 +226,7 @@ class Fleet:
     def _fail(self, visit: _Visit, problem: Problem) -> None:
         for item in () if visit.is_batch else visit.items:
             outcome = outcome_of_failed_look(item, problem)
-            item.next = Next.NOTHING if outcome.state.is_final else Next.LOOK_AGAIN
+            item.next = NextStep.NOTHING if outcome.state.is_final else NextStep.LOOK_AGAIN
             self._record(item, outcome)
         self._finish_visit(visit)
 
@@ -237,12 +237,12 @@ class Fleet:
             return
         [item] = visit.items
         now = self._clock.monotonic()
-        if item.next is Next.WATCH and id(item) in self._can_watch and self._has_time_for_a_watch(item):
+        if item.next is NextStep.WATCH and id(item) in self._can_watch and self._has_time_for_a_watch(item):
             self._watching.add(item)
             self._schedule(now + self._seconds_until(item.watch.next_look(item.request)), item)
             return
         self._watching.discard(item)
-        if item.next is Next.NOTHING or item.request.dry_run:
+        if item.next is NextStep.NOTHING or item.request.dry_run:
             return
         pause = self._pauses.get(item, _POLL[0])
         self._pauses[item] = min(pause * 1.5, _POLL[1])
@@ -262,7 +262,7 @@ class Fleet:
                 return None
             self._watching.add(item)
         self._not_visited.popleft()
-        return _Visit([item], self._visitor.visit(item, self._first_step(item)))
+        return _Visit([item], self._visitor.visit(item, self._kind_of_first_call(item)))
 
     def _next_batch(self, region: str) -> _Visit:
         batch: list[WorkItem] = []
@@ -276,21 +276,21 @@ class Fleet:
     def _may_need_watch(self, item: WorkItem) -> bool:
         """Return whether a look that shows no backup would begin a watch, instead of starting a backup at once."""
         may_start = self._visitor.may_start(item)
-        return may_start is MayStart.WHEN_CLEAR and item.known.current is None and not self._visitor.is_prompt(item)
+        return may_start is MayStart.WHEN_CLEAR and item.known.current is None and not self._visitor.look_is_clear(item)
 
     def _has_time_for_a_watch(self, item: WorkItem) -> bool:
         now = self._clock.monotonic()
         first_look = item.watch.first_look
-        spent = -self._seconds_until(first_look) if first_look and item.next is Next.WATCH else 0.0
+        spent = -self._seconds_until(first_look) if first_look and item.next is NextStep.WATCH else 0.0
         remaining = max(WATCH_LENGTH.total_seconds() - spent, self._seconds_until(window_end(item.request)))
         return now + remaining + TIME_FOR_WATCH - WATCH_LENGTH.total_seconds() <= self._watch_until
 
-    def _first_step(self, item: WorkItem) -> Step:
-        return Step.LOOK_AT_RUNNING if item.known.current else Step.LOOK
+    def _kind_of_first_call(self, item: WorkItem) -> CallKind:
+        return CallKind.LOOK_AT_RUNNING if item.known.current else CallKind.LOOK
 
     def _enqueue(self, visit: _Visit, call: Call) -> None:
         visit.call = call
-        heapq.heappush(self._ready, (call.step, next(self._order), visit))
+        heapq.heappush(self._ready, (call.kind, next(self._order), visit))
 
     def _schedule(self, moment: float, due: _Visit | WorkItem) -> None:
         heapq.heappush(self._scheduled, (moment, next(self._order), due))
@@ -301,7 +301,7 @@ class Fleet:
     def _record_rest(self) -> None:
         """Record the last known outcome of instances whose visits did not end."""
         for visit, call in self._in_flight.items():
-            if call.step is Step.CREATE:
+            if call.kind is CallKind.CREATE:
                 self._visitor.outcome_unknown(visit.items[0])
         visits = [*self._in_flight, *(visit for _, _, visit in self._ready)]
         visits += [due for _, _, due in self._scheduled if isinstance(due, _Visit)]
@@ -318,7 +318,7 @@ class Fleet:
 def _unexpected(error: Exception) -> Problem:
     return Problem(
         "UnexpectedError",
-        f"{type(error).__name__} in the function itself",
+        f"internal error ({type(error).__name__})",
         ErrorKind.UNKNOWN,
         hint="check the backup list of the instance, and report this error with the function's version",
     )

@@ -24,12 +24,12 @@ def running_tasks(tasks: Iterable[Job], sets: Sequence[Job], instance: Instance,
 
     def ended(task: Job) -> bool:
         entries = [entry for entry in sets if entry.job_id == task.job_id]
-        if any(entry.node == task.node or not is_shard(entry) for entry in entries):
+        if any(entry.node == task.node or not is_node_of_cluster(entry) for entry in entries):
             return True
         # With a single job ID, nodes distinguish the shards. A task without a shard stands for all of them; if it stays
         # listed, it counts as running for ten minutes.
         shards = {entry.node for entry in entries}
-        if not shards or is_shard(task):
+        if not shards or is_node_of_cluster(task):
             return False
         return len(shards) >= instance.shards or now - max(entry.end or MIN_TIME for entry in entries) >= VANISHED_AFTER
 
@@ -50,13 +50,15 @@ def match_attempts(
                 number for number in free if {job.job_id for job in jobs_of_backups[number]} & set(attempt.job_ids)
             ]
             if not matching and attempt.is_adopted:
-                matching = [number for number in free if _began_with(attempt, jobs_of_backups[number], instance)]
+                matching = [
+                    number for number in free if _may_be_same_backup(attempt, jobs_of_backups[number], instance)
+                ]
         for number in matching:
             owners[number] = attempt
     return owners
 
 
-def _began_with(attempt: Attempt, backup_jobs: Sequence[Job], instance: Instance) -> bool:
+def _may_be_same_backup(attempt: Attempt, backup_jobs: Sequence[Job], instance: Instance) -> bool:
     """Return whether this can be an adopted backup of which only jobs of other shards were seen."""
     start = backup_jobs[0].start
     if attempt.ended or start is None or attempt.started_at is None or len(backup_jobs) >= instance.shards:
@@ -126,6 +128,6 @@ def _are_different_backups(job: Job, ids: set[str], instance: Instance, known: K
     return any((job.job_id in each.job_ids) != bool(ids & set(each.job_ids)) for each in answered)
 
 
-def is_shard(job: Job) -> bool:
+def is_node_of_cluster(job: Job) -> bool:
     """Return whether the job's node is a shard of a cluster: `"r-1-db-0"` → True."""
     return re.search(r"-db-\d+$", job.node) is not None

@@ -16,7 +16,7 @@ Ids = tuple[str, ...]
 
 
 class Records(Protocol):
-    """Where records are written; `redis_backup.reporting.records` implements it. Threads may share it."""
+    """Writes records; `redis_backup.reporting.records` implements it. Threads may share it."""
 
     def state(self, request: Request, instance: InstanceRef, outcome: Outcome) -> None:
         """Record the state of an instance."""

@@ -59,9 +59,9 @@ class UnchangedTask:
 class KnownJobs:
     """All that one request knows of one instance.
 
-    `unanswered_at`: when a CreateBackup of unknown outcome was sent; `is_starved`: since the first invocation there
-    were too few calls or too little time to watch it; `unchanged`: an older task that may be listed though it has
-    ended; `recorded`: the state and the error code that an earlier invocation recorded last.
+    `unanswered_at`: when a CreateBackup of unknown outcome was sent; `is_starved`: no invocation has had enough
+    time or calls for a watch of it yet; `unchanged`: an older task that may be listed though it has ended;
+    `recorded`: the state and the error code that an earlier invocation recorded last.
     """
 
     attempts: tuple[Attempt, ...] = ()
@@ -115,7 +115,7 @@ class KnownJobs:
 
 @dataclass(frozen=True)
 class _Mark:
-    """How a field is written beside the job IDs, as `NAME:VALUE`."""
+    """The field that a mark `NAME:VALUE` stands for, and how its value is written and read."""
 
     field: str
     write: Callable[[Any], str]
@@ -153,20 +153,21 @@ def _read_unchanged(text: str) -> UnchangedTask:
     return UnchangedTask(fingerprint, _parse_epoch(since))
 
 
+# The names of the marks, which follow-ups carry. They are shorter than the fields, and must not change.
 _ATTEMPT_MARKS = {
-    "cluster": _Mark("cluster_backup_id", str, str),
-    "started": _Mark("started_at", _render_epoch, _parse_epoch),
-    "shards": _Mark("answered_ids", str, int),
-    "by": _Mark("is_adopted", lambda _: "other", bool),
-    "ended": _Mark("ended", lambda ended: str(ended.value), JobStatus),
-    "missing": _Mark("missing_since", _render_epoch, _parse_epoch),
-    "partial": _Mark("partial_since", _render_epoch, _parse_epoch),
+    "cluster": _Mark("cluster_backup_id", str, str),  # cluster:cb-12
+    "started": _Mark("started_at", _render_epoch, _parse_epoch),  # started:1795485600.250, in seconds since 1970
+    "shards": _Mark("answered_ids", str, int),  # shards:2, the number of job IDs that CreateBackup answered
+    "by": _Mark("is_adopted", lambda _: "other", bool),  # by:other, another invocation or person started it
+    "ended": _Mark("ended", lambda ended: str(ended.value), JobStatus),  # ended:failed
+    "missing": _Mark("missing_since", _render_epoch, _parse_epoch),  # missing:1795485600.250
+    "partial": _Mark("partial_since", _render_epoch, _parse_epoch),  # partial:1795485600.250
 }
 _INSTANCE_MARKS = {
-    "unanswered": _Mark("unanswered_at", _render_epoch, _parse_epoch),
-    "starved": _Mark("is_starved", lambda _: "1", bool),
-    "still": _Mark("unchanged", _write_unchanged, _read_unchanged),
-    "recorded": _Mark("recorded", _write_recorded, _read_recorded),
+    "unanswered": _Mark("unanswered_at", _render_epoch, _parse_epoch),  # unanswered:1795485600.250
+    "starved": _Mark("is_starved", lambda _: "1", bool),  # starved:1
+    "still": _Mark("unchanged", _write_unchanged, _read_unchanged),  # still:HASH:1795485600.250, hash and time
+    "recorded": _Mark("recorded", _write_recorded, _read_recorded),  # recorded:pending:Watching, state and error code
 }
 
 

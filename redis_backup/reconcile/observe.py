@@ -20,7 +20,7 @@ from redis_backup.reconcile.grouping import running_tasks
 from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.known import UnchangedTask
 from redis_backup.reconcile.watch import WATCH_LENGTH
-from redis_backup.reconcile.work import Call, Step, Steps, WorkItem
+from redis_backup.reconcile.work import Call, CallKind, Steps, WorkItem
 from redis_backup.runtime import Clock, utc_now
 from redis_backup.states import ErrorKind
 
@@ -37,7 +37,7 @@ _UNKNOWN_INSTANCE = Instance(
 
 @dataclass(frozen=True)
 class Observation:
-    """What a look has shown. `moment`: when its first call was sent, by this invocation's clock.
+    """The result of a look. `moment`: when its first call was sent, by this invocation's clock.
 
     `since` and `earliest_start` are the request's, by R-KVStore's clock.
     """
@@ -54,21 +54,20 @@ class Observer:
     def __init__(self, clients: Mapping[str, RKVStore], api_clock: ApiClock, clock: Clock, journal: Journal) -> None:
         self._clients, self._api_clock, self._clock, self._journal = clients, api_clock, clock, journal
 
-    def look(self, item: WorkItem, step: Step, *, needs_sets: bool) -> Steps[Observation | datetime]:
+    def look(self, item: WorkItem, kind: CallKind, *, needs_sets: bool) -> Steps[Observation | datetime]:
         """Look at an instance, and update `item.known`. Raise ApiError if a call fails.
 
         If `needs_sets` is false and no task runs, return only when the first call was sent.
         """
         client, request = self._clients[item.instance.region], item.request
-        yield from self._describe(item, client, step)
-        margin = (
-            _ONE_DAY if item.known.attempts else timedelta(0)
-        )  # to see the end of a backup that was named by mistake
+        yield from self._describe(item, client, kind)
+        # A request's `jobs` may name an older backup, which is not its own. A day before shows how that ended.
+        margin = _ONE_DAY if item.known.attempts else timedelta(0)
         list_since = request.earliest_start - margin
         found: tuple[datetime, list[Job] | None] | None = None
         if not (item.facts and item.facts.is_cloud_native):
             try:
-                found = yield from self._list_jobs(item, client, step, list_since, needs_sets=needs_sets)
+                found = yield from self._list_jobs(item, client, kind, list_since, needs_sets=needs_sets)
             except ApiError as error:
                 if item.facts or not error.is_one_of(WRONG_TYPE):
                     raise
@@ -76,7 +75,7 @@ class Observer:
                     is_cluster=True, is_cloud_native=True
                 )  # DescribeClusterBackupList lists its backups
         if found is None:
-            answer = yield Call(step, lambda: client.cluster_backups(item.instance.instance_id, list_since))
+            answer = yield Call(kind, lambda: client.cluster_backups(item.instance.instance_id, list_since))
             found = answer.sent_at, answer.value
         moment, jobs = found
         if jobs is None:
@@ -95,7 +94,7 @@ class Observer:
         client = self._clients[items[0].instance.region]
         ids = [item.instance.instance_id for item in items]
         try:
-            answer = yield Call(Step.LOOK, lambda: client.describe(ids), attempts=1)
+            answer = yield Call(CallKind.LOOK, lambda: client.describe(ids), attempts=1)
         except ApiError as error:
             self._journal.warn("instances are described one by one, since one call for all failed", None, error.problem)
             return
@@ -107,7 +106,9 @@ class Observer:
         """Look up the job IDs of a cloud-native cluster's backup, which its list does not have; () for none."""
         client = self._clients[item.instance.region]
         try:
-            answer = yield Call(Step.SECOND_CALL, lambda: client.backup_tasks(item.instance.instance_id), attempts=2)
+            answer = yield Call(
+                CallKind.SECOND_CALL, lambda: client.backup_tasks(item.instance.instance_id), attempts=2
+            )
         except ApiError:
             return ()
         began = backup.started_at
@@ -126,7 +127,7 @@ class Observer:
             return False
         return utc_now(self._clock) - item.facts_at < _STATUS_GOOD_FOR
 
-    def _describe(self, item: WorkItem, client: RKVStore, step: Step) -> Steps[None]:
+    def _describe(self, item: WorkItem, client: RKVStore, kind: CallKind) -> Steps[None]:
         """Describe one instance if that was not done yet, or its status is old. The look continues if this fails."""
         is_old = (
             self.status_forbids_backup(item)
@@ -136,7 +137,7 @@ class Observer:
         if item.is_undescribed or (item.facts is not None and not is_old):
             return
         try:
-            answer = yield Call(step, lambda: client.describe_one(item.instance.instance_id), attempts=2)
+            answer = yield Call(kind, lambda: client.describe_one(item.instance.instance_id), attempts=2)
         except ApiError as error:
             if error.is_not_found:
                 raise
@@ -147,18 +148,18 @@ class Observer:
         item.facts, item.facts_at = answer.value, answer.sent_at
 
     def _list_jobs(
-        self, item: WorkItem, client: RKVStore, step: Step, since: datetime, *, needs_sets: bool
+        self, item: WorkItem, client: RKVStore, kind: CallKind, since: datetime, *, needs_sets: bool
     ) -> Steps[tuple[datetime, list[Job] | None]]:
         """Return when the first call was sent, and the jobs; None if no task runs and sets are not needed."""
         instance_id = item.instance.instance_id
-        answer = yield Call(step, lambda: client.backup_tasks(instance_id))
+        answer = yield Call(kind, lambda: client.backup_tasks(instance_id))
         moment, tasks = answer.sent_at, answer.value
         if not needs_sets and not tasks:
             return moment, None
         # From the oldest task's start: the sets show the end of a task that has ended but is still listed.
         since = min([since, *(task.start for task in tasks if task.start)])
         try:
-            answer = yield Call(Step.SECOND_CALL, lambda: client.backup_sets(instance_id, since))
+            answer = yield Call(CallKind.SECOND_CALL, lambda: client.backup_sets(instance_id, since))
         except ApiError as error:
             if not any(task.start and task.start >= item.request.earliest_start for task in tasks):
                 raise

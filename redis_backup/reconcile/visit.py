@@ -27,7 +27,7 @@ from redis_backup.reconcile.watch import (
     is_prompt,
     window_end,
 )
-from redis_backup.reconcile.work import WATCHING, Next, Step, Steps, WorkItem
+from redis_backup.reconcile.work import WATCHING, CallKind, NextStep, Steps, WorkItem
 from redis_backup.runtime import Clock, utc_now
 from redis_backup.settings import Settings
 from redis_backup.states import ErrorKind, Outcome, Problem, State
@@ -45,7 +45,7 @@ class Visitor:
         self._observer, self._actor, self._journal, self._clock = observer, actor, journal, clock
         self._began, self._timeout, self._settings = utc_now(self._clock), timeout, settings
 
-    def is_prompt(self, item: WorkItem) -> bool:
+    def look_is_clear(self, item: WorkItem) -> bool:
         """Return whether a look of this invocation at the instance is a clear moment without a watch."""
         in_time = utc_now(self._clock) <= window_end(item.request)
         return in_time and not item.has_sent_create and is_prompt(item.request, self._began)
@@ -78,11 +78,11 @@ class Visitor:
             item, Outcome(State.PENDING, attempts=item.outcome.attempts, error=self._watching_problem(item, None))
         )
 
-    def visit(self, item: WorkItem, step: Step) -> Steps[None]:
+    def visit(self, item: WorkItem, kind: CallKind) -> Steps[None]:
         """Do for the instance what can be done now. Raise ApiError if a look fails."""
         create_error: Problem | None = None
         while True:
-            seen = yield from self._observer.look(item, step, needs_sets=self._needs_sets(item))
+            seen = yield from self._observer.look(item, kind, needs_sets=self._needs_sets(item))
             if isinstance(seen, datetime):  # no task runs, and sets are not needed before the end of the watch
                 item.watch.note_look(seen)
                 return
@@ -96,7 +96,7 @@ class Visitor:
             except NoLongerClearError:
                 continue
             if create_error is None:
-                item.next = Next.LOOK_AGAIN
+                item.next = NextStep.LOOK_AGAIN
                 return
             if self._is_refused(item, create_error, decision.failed):
                 return
@@ -107,7 +107,11 @@ class Visitor:
     def _needs_sets(self, item: WorkItem) -> bool:
         """Return whether a look has to list sets too; between the first and the last look of a watch it does not."""
         watch, now = item.watch, utc_now(self._clock)
-        if item.next is not Next.WATCH or watch.last_look is None or now - watch.last_look > LOOK_WITHIN - _CALL_DELAY:
+        if (
+            item.next is not NextStep.WATCH
+            or watch.last_look is None
+            or now - watch.last_look > LOOK_WITHIN - _CALL_DELAY
+        ):
             return True
         end = watch.end(item.request)
         return end is None or now >= end
@@ -115,7 +119,7 @@ class Visitor:
     def _decide(self, item: WorkItem, seen: Observation) -> tuple[Decision, datetime | None]:
         """Return the decision, and the moment of this look if it is a clear one."""
         item.watch.note_look(seen.moment)
-        is_clear = (self.is_prompt(item) and seen.moment <= window_end(item.request)) or item.watch.is_complete(
+        is_clear = (self.look_is_clear(item) and seen.moment <= window_end(item.request)) or item.watch.is_complete(
             item.request
         )
         clear_moment = seen.moment if is_clear else None
@@ -184,9 +188,9 @@ class Visitor:
         elif item.request.dry_run:
             self._record_final(item, Outcome(State.PLANNED, attempts=attempts))
         elif self.may_start(item) is MayStart.NEVER:
-            item.next = Next.NOTHING  # it is given up with the outcome that was recorded last
+            item.next = NextStep.NOTHING  # it is given up with the outcome that was recorded last
         else:
-            self._record(item, replace(pending, error=self._watching_problem(item, create_error)), Next.WATCH)
+            self._record(item, replace(pending, error=self._watching_problem(item, create_error)), NextStep.WATCH)
 
     def _watching_problem(self, item: WorkItem, create_error: Problem | None) -> Problem:
         """Return the error of an instance that is watched."""
@@ -207,14 +211,14 @@ class Visitor:
             cause = f"the function's timeout of {self._timeout:g} s is too short; set it to {MIN_TIMEOUT:g} s or more"
         else:
             cause = "for 15 minutes there were too few calls or too little time; ask for a higher API quota"
-        return f"a backup starts without a watch, so that another delivery may have started one too: {cause}"
+        return f"a backup starts without a watch, and another delivery may have started one, too: {cause}"
 
-    def _record(self, item: WorkItem, outcome: Outcome, next_step: Next = Next.LOOK_AGAIN) -> None:
+    def _record(self, item: WorkItem, outcome: Outcome, next_step: NextStep = NextStep.LOOK_AGAIN) -> None:
         item.next = next_step
         self._journal.record(item, outcome)
 
     def _record_final(self, item: WorkItem, outcome: Outcome) -> None:
-        self._record(item, outcome, Next.NOTHING)
+        self._record(item, outcome, NextStep.NOTHING)
 
 
 def outcome_of_failed_look(item: WorkItem, problem: Problem) -> Outcome:

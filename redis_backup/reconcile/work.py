@@ -20,8 +20,8 @@ _MAX_FAILED_IDS = 100  # keys of failed instances in a follow-up
 WATCHING = "Watching"  # the error code of an instance that is watched
 
 
-class Step(IntEnum):
-    """The kinds of calls, the most urgent first: the call that is nearest to the start of a backup."""
+class CallKind(IntEnum):
+    """The kind of a call. The lowest number is sent first: it is the nearest to the start of a backup."""
 
     CREATE = 0
     SECOND_CALL = 1  # the second call of a look
@@ -34,7 +34,7 @@ class Step(IntEnum):
 class Call:
     """A call that a visit waits for. `attempts`: how often it is sent at most; a throttled call does not count."""
 
-    step: Step
+    kind: CallKind
     send: Callable[[], Any]
     attempts: int = 6
 
@@ -48,14 +48,14 @@ class Pause:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call returned, and when it was sent."""
+    """The value that a call returned, and when it was sent."""
 
     value: Any
     sent_at: datetime
 
 
-class Next(Enum):
-    """What this invocation does next with an instance, if there is time."""
+class NextStep(Enum):
+    """The next step for an instance in this invocation, after a visit."""
 
     NOTHING = "nothing"
     LOOK_AGAIN = "look again"  # as long as `wait_seconds` says
@@ -82,7 +82,7 @@ class WorkItem:
     watch: Watch = field(default_factory=Watch)
     is_first_invocation: bool = True
     has_sent_create: bool = False
-    next: Next = Next.NOTHING
+    next: NextStep = NextStep.NOTHING
     outcome: Outcome = field(default_factory=lambda: Outcome(State.PENDING))
     recorded: tuple[State, str] | None = None
     recorded_ids: frozenset[str] = frozenset()
@@ -121,9 +121,8 @@ class WorkItem:
 
 
 T = TypeVar("T")
-Steps = Generator[
-    Call | Pause, Answer, T
-]  # the steps of a visit: it yields a call or a pause, and is resumed with the answer
+# A visit that can be suspended: it yields a call or a pause, is resumed with the answer, and returns a T at its end.
+Steps = Generator[Call | Pause, Answer, T]
 
 
 @dataclass(frozen=True)

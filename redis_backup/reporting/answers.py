@@ -17,7 +17,7 @@ _MAX_TEXT = 8000  # bytes of an exception's text
 
 @dataclass(frozen=True)
 class Ending:
-    """How an invocation ended.
+    """The end of an invocation.
 
     `has_failed`: an instance of a request that is over has failed; `failed_before`: what earlier invocations reported
     of these requests; `not_followed`: why unfinished instances have no follow-up (None: they have one, or there are

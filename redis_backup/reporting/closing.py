@@ -56,10 +56,10 @@ class Closing:
             if not is_open or request in not_followed or request.dry_run:
                 has_failed = has_failed or bool(totals_now.failed or totals_now.unlisted)
                 failed_before += self._failed_before(request)
-        reasons = (each.reason for request, each in not_followed.items() if self._needs_somebody(request, each))
+        reasons = (each.reason for request, each in not_followed.items() if self._must_be_sent_again(request, each))
         return self._answer(Ending(has_failed, "; ".join(failed_before), next(reasons, None)))
 
-    def _needs_somebody(self, request: Request, not_followed: NotFollowed) -> bool:
+    def _must_be_sent_again(self, request: Request, not_followed: NotFollowed) -> bool:
         return any(item.outcome.state in not_followed.open_states for item in self._items[request])
 
     def _record_shared(self) -> None:

@@ -29,7 +29,11 @@ def write_instance(instance: InstanceRef, outcome: Outcome) -> dict[str, Any]:
 
 
 def read_instance(item: Mapping[str, Any]) -> tuple[InstanceRef, Outcome]:
-    """Read what `write_instance` wrote. Raise KeyError, TypeError or ValueError if it is something else."""
+    """Read what `write_instance` wrote. Raise KeyError, TypeError or ValueError if it is something else.
+
+    `{"instance_id": "r-1", "region": "cn-hangzhou", "state": "running", "job_ids": ["1022"]}` →
+    `(InstanceRef("cn-hangzhou", "r-1"), Outcome(RUNNING, ("1022",)))`.
+    """
     progress = item.get("progress")
     if not isinstance(progress, int | None) or not isinstance(item["job_ids"], list):
         raise TypeError("progress or job_ids")
@@ -49,7 +53,11 @@ def write_problem(problem: Problem | None) -> dict[str, Any] | None:
 
 
 def read_problem(error: Mapping[str, Any] | None) -> Problem | None:
-    """Read what `write_problem` wrote. Raise KeyError or ValueError if it is something else."""
+    """Read what `write_problem` wrote. Raise KeyError or ValueError if it is something else.
+
+    `{"code": "NoAnswer", "message": "no answer", "kind": "unknown"}` → `Problem("NoAnswer", "no answer", UNKNOWN)`;
+    None → None.
+    """
     if not error:
         return None
     kind = ErrorKind(error["kind"])

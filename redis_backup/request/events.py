@@ -47,7 +47,7 @@ class JsonObject(dict[str, Any]):
 
 
 class TriggerKind(str, Enum):
-    """What invoked the function. FOLLOW: the function itself, by a follow-up (see `redis_backup.followups.payload`)."""
+    """The kind of a trigger. FOLLOW: the function itself, by a follow-up (see `redis_backup.followups.payload`)."""
 
     TIMER = "timer"
     EVENTBRIDGE = "eventbridge"
@@ -135,7 +135,11 @@ def _timer(value: Mapping[str, Any]) -> Event:
 
 
 def _cloud_event(value: Mapping[str, Any]) -> Event:
-    """Read a CloudEvent. `since` must be the same at every delivery; a `time` after the publish time is not used."""
+    """Read a CloudEvent. `since` must be the same at every delivery; a `time` after the publish time is not used.
+
+    `{"id": "e1", "time": "2026-11-24T02:00:00Z", "data": {"instance_ids": "r-1"}}` → `Event(EVENTBRIDGE, "e1",
+    "CloudEvent data", {"instance_ids": "r-1"}, 2026-11-24 02:00:00 UTC)`.
+    """
     sent, published = _time_or_none(value.get("time")), _publish_time(value.get("aliyunpublishtime"))
     since = published if sent is None or (published is not None and sent > published) else sent
     data = value.get("data")
@@ -189,7 +193,11 @@ def _http(value: Mapping[str, Any]) -> Event:
 
 
 def _posted_cloud_event(event: Event, headers: Any) -> Event:
-    """Read a CloudEvent in an HTTP request, by its body or its headers `ce-*`; return any other event as it is."""
+    """Read a CloudEvent in an HTTP request, by its body or its headers `ce-*`; return any other event as it is.
+
+    `Event(HTTP, "1-65", "HTTP body", "r-1"), {"ce-specversion": "1.0", "ce-id": "e1"}` →
+    `Event(HTTP, "e1", "CloudEvent data", "r-1")`.
+    """
     attributes: dict[str, Any] = {"data": event.fields}
     for name, value in headers.items() if isinstance(headers, dict) else ():
         if str(name).lower().startswith("ce-"):

@@ -16,7 +16,7 @@ from redis_backup.request.instances import InstanceRef
 
 @dataclass(frozen=True)
 class Totals:
-    """What is final of a request (or shard): numbers of instances and attempts, and as many failed instances as fit.
+    """The final part of a request (or shard): numbers of instances and attempts, and as many failed instances as fit.
 
     `failed_ids`: their keys, `REGION/r-…`; `unlisted`: how many instances with the tags were not listed, so that they
     got no backup.
@@ -32,7 +32,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class FollowUpInfo:
-    """What a follow-up (or shard) knows of the event for which it was sent.
+    """The knowledge that a follow-up (or shard) has of the event for which it was sent.
 
     `first`: when the first invocation began; `due`: when this one has to run (a shard: `since`); `kind` and
     `trigger_id`: the first trigger's; `total`: how many instances the whole request has; `totals`: what earlier

@@ -41,8 +41,8 @@ CLOUD_EVENT = {
 COMMAND = ["r-bp1zxszhcgatnx01", "--function", "redis-backup", "--wait", "10m", "--reason", "release 43"]
 
 
-class PacedClock(SimulatedClock):
-    """A simulated clock for people to look at: sleeping takes time, `SPEED` times less than it says.
+class SlowedClock(SimulatedClock):
+    """A simulated clock for people to look at: a sleep really takes time, but `SPEED` times less than it says.
 
     Work takes none, so that the demo shows the same on every machine.
     """
@@ -68,7 +68,7 @@ def demo(svg: str | None) -> None:
     out = console.console(picture=bool(svg))
     function = FunctionConfig(max_async_retry_attempts=0)  # a retry would record the same failure again
     in_one_order = {"BACKUP_CONCURRENCY": "1"}
-    clock = SimulatedClock(grace=0) if svg else PacedClock(grace=0)
+    clock = SimulatedClock(grace=0) if svg else SlowedClock(grace=0)
     with Cloud(clock=clock, function=function, settings=in_one_order) as cloud:
         os.environ.pop("ALIBABA_CLOUD_SECURITY_TOKEN", None)
         os.environ.update(cloud.environ())  # before the SDK is imported, which reads it then
@@ -146,7 +146,7 @@ class _Printer:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing: every write is complete."""
 
     def isatty(self) -> bool:
         return False

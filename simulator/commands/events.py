@@ -1,4 +1,4 @@
-"""What an event file says about its trigger and its time, so that a sample reads as if it happened just then."""
+"""Read the trigger and the time of an event file, so that a sample seems to happen just then."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-
 
 
 def is_queued(payload: bytes) -> bool:
-    """True for what its trigger invokes asynchronously, so that failures are retried: timers and EventBridge."""
+    """Return whether its trigger invokes asynchronously, so that failures are retried: timers and EventBridge."""
     return any("triggerName" in event or "specversion" in event for event in _events(payload))
 
 
 def time_of(payload: bytes) -> float | None:
-    """The latest time that the event tells, in seconds since 1970; None when it tells none."""
+    """Return the latest time in the event, in seconds since 1970; None when it has no time."""
     times = [moment for event in _events(payload) for text in _times(event) if (moment := epoch(text)) is not None]
     return max(times, default=None)
 
 
 def epoch(text: object) -> float | None:
-    """RFC 3339 text, milliseconds as digits, or EventBridge's `…PRC` (UTC+8) in seconds; None for anything else."""
+    """Read a time in seconds: RFC 3339, digits (ms), or EventBridge's `…PRC` (UTC+8); None if it is none of them."""
     if str(text).isdigit():
         return int(str(text)) / 1000
     match = _RFC_3339.fullmatch(str(text))
@@ -44,7 +44,7 @@ def _times(event: dict[str, Any]) -> Iterator[object]:
 
 
 def _events(payload: bytes) -> Iterator[dict[str, Any]]:
-    """The objects of a payload: one, or a list of them or of their texts."""
+    """Return the objects of a payload: one object, or a list of objects or of their JSON."""
     value = _parsed(payload)
     for each in value if isinstance(value, list) else [value]:
         event = _parsed(each.encode()) if isinstance(each, str) else each

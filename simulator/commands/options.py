@@ -89,7 +89,7 @@ def cloud_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def cloud_from(
     *, start: float | None = None, port: int = 0, tls: tuple[str, str] | None = None, **options: Any
 ) -> Cloud:
-    """A cloud as the options describe it, its clock at `start` (seconds since 1970, default now)."""
+    """Return a cloud as the options describe it, its clock at `start` (seconds since 1970, default now)."""
     try:
         count = options["generate"]
         fleet = Fleet.generate(count, options["seed"]) if count else Fleet.load(options["fleet"])

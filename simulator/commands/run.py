@@ -48,12 +48,12 @@ def run(event: BinaryIO, at: str | None, follow: bool, verbose: bool, **options:
     cloud.platform.listeners.append(listing.invocation)
     with cloud:
         _send(cloud, payload, follow)
-    rows = console.standings(cloud.logs.records)
+    rows = console.last_states(cloud.logs.records)
     for letter in cloud.platform.queue.dead_letters:
         listing.line(Text(f"Given up after {letter.attempt + 1} deliveries: {letter.request_id}", "magenta"))
     if rows:
         out.print()
-        console.show_standings(out, rows)
+        console.show_last_states(out, rows)
     listing.conclude()
     failed = bool(cloud.platform.queue.dead_letters) or not rows
     if options["logstore"]:

@@ -63,7 +63,7 @@ def serve(port: int, tls: tuple[str, str] | None, calls: bool, verbose: bool, **
 
 
 def _introduction(cloud: Cloud, *, is_fast: bool) -> list[str]:
-    """What to paste into another terminal: the settings, those of `redis-backup` first, and last a command to try."""
+    """Return what to paste into another terminal: settings, those of `redis-backup` first, then a command to try."""
     settings = cloud.environ()
     of_command = {name for name in settings if name.startswith("ALIBABA_CLOUD_") or name == "BACKUP_FC_ENDPOINT"}
     about = f"# {len(cloud.fleet)} instances at {cloud.endpoint}."
@@ -76,7 +76,7 @@ def _introduction(cloud: Cloud, *, is_fast: bool) -> list[str]:
 
 
 def _command(cloud: Cloud) -> list[str]:
-    """The line that backs up the fleet's first instance to which the function has access; none where there is none."""
+    """Return the command that backs up the fleet's first instance to which the function has access; [] without one."""
     found = next((each for each in cloud.fleet if not each.denied), None)
     if found is None:
         return []

@@ -1,4 +1,4 @@
-"""How the function is deployed."""
+"""The function's deployment settings."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ class FunctionConfig:
 
     @property
     def resource(self) -> str:
-        """The function's name in RAM policies."""
+        """Return the function's name in RAM policies."""
         inside = f"services/{self.service}/" if self.generation == 2 else ""
         return f"acs:fc:{self.region}:{self.account}:{inside}functions/{self.name}"

@@ -1,4 +1,4 @@
-"""What the runtime gives to a function: its context and its environment variables."""
+"""Make what the runtime gives to a function: its context and its environment variables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Function Compute does: invokes the function now, or queues an event for later."""
+"""The operations of Function Compute: it invokes the function now, or queues an event for later."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FunctionCompute:
         logs: LogStore,
         handler: Handler | None = None,
     ) -> None:
-        """`handler` is called with (event, context, runtime); default: the project's own."""
+        """Create the service. `handler` is called with (event, context, runtime); default: the project's own."""
         self.config = config
         self.environment: dict[str, str] = {}  # variables that add to, or replace, those of `config`
         self.invocations: list[Invocation] = []

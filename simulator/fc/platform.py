@@ -74,7 +74,7 @@ class Platform(FunctionCompute):
         return done
 
     def _drain_side_by_side(self, clock: ExactClock, limit: int) -> list[Invocation]:
-        before = len(self.invocations)
+        first = len(self.invocations)
         errors: list[BaseException] = []
 
         def run_one(delivery: Delivery, own_clock: InvocationClock) -> None:
@@ -87,18 +87,18 @@ class Platform(FunctionCompute):
 
         def start(own_clock: InvocationClock) -> None:
             delivery = self.queue.take()
-            if errors or delivery is None or len(self.invocations) - before >= limit:
+            if errors or delivery is None or len(self.invocations) - first >= limit:
                 raise RuntimeError(f"the queue still holds {len(self.queue)} deliveries after {limit}")
             threading.Thread(target=run_one, args=(delivery, own_clock), daemon=True).start()
 
         clock.run(self.queue.next_due, start)
         if errors:
             raise errors[0]
-        return self.invocations[before:]
+        return self.invocations[first:]
 
     @contextmanager
     def running(self, workers: int = 8) -> Iterator[None]:
-        """While the block runs, deliver what is due by the clock, at most `workers` at a time."""
+        """Deliver what is due by the clock while the block runs, at most `workers` at a time."""
         stopped = threading.Event()
         with ThreadPoolExecutor(workers, thread_name_prefix="invocation") as pool:
             dispatcher = threading.Thread(target=self._dispatch, args=(pool, stopped), daemon=True)

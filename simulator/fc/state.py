@@ -1,4 +1,4 @@
-"""What Function Compute holds: invocations that have ended, deliveries that wait, task IDs, dead letters."""
+"""The state of Function Compute: invocations that have ended, deliveries that wait, task IDs, dead letters."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Invocation:
 
     @property
     def failed(self) -> bool:
-        """Whether the platform retries it, if it was asynchronous."""
+        """Return whether the platform retries it, if it was asynchronous."""
         return self.killed or self.timed_out or self.error is not None
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
-        """The lines of standard output that are JSON objects."""
+        """Return the lines of standard output that are JSON objects."""
         return [value for line in self.stdout if isinstance(value := parse_json(line), dict)]
 
     def everything(self) -> str:
@@ -126,7 +126,7 @@ class AsyncQueue:
             return None
 
     def settle(self, delivery: Delivery, invocation: Invocation) -> None:
-        """Given a delivery's result, retry it, make it a dead letter, repeat it, or forget it."""
+        """Handle a delivery's result: retry it, make it a dead letter, repeat it, or forget it."""
         if delivery.once:
             return
         now, config = self._time(), self._config

@@ -1,4 +1,4 @@
-"""How Function Compute looks on the wire: invocations over HTTP, on the paths of both generations."""
+"""Function Compute's HTTP interface: invocations, on the paths of both generations."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class FunctionComputeWire:
 
     @property
     def clock_offset(self) -> float:
-        """How many seconds the service's clock is ahead of the cloud's."""
+        """Return how many seconds the service's clock is ahead of the cloud's."""
         return self._service.clock_offset
 
     def perform(

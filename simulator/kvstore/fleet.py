@@ -55,7 +55,7 @@ class Instance:
 
     @property
     def arn_tail(self) -> str:
-        """The last part of its ARN, as policies name it."""
+        """Return the last part of its ARN, as policies name it."""
         return f"instance/{self.id}"
 
 

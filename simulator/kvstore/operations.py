@@ -1,4 +1,4 @@
-"""What R-KVStore does: its six operations, from a call's parameters to the fields of its answer."""
+"""The six operations of R-KVStore, from a call's parameters to the fields of its answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_IDS = 30
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How the service behaves where its documentation does not say, or a test needs something else."""
+    """The behaviour of the service where its documentation does not say, or a test needs something else."""
 
     listing_lag: float = 0.0  # seconds between a task's end and its entry in DescribeBackups; meanwhile no list has it
     task_lag: float = 0.0  # seconds between CreateBackup's answer and the entry in DescribeBackupTasks
@@ -38,7 +38,7 @@ class KVStore:
     def __init__(
         self, fleet: Fleet, clock: Clock, behaviour: Behaviour | None = None, clock_offset: float = 0.0
     ) -> None:
-        """`clock_offset`: how many seconds the service's clock is ahead of `clock`. All times in answers are by it."""
+        """Create the service. `clock_offset`: the seconds that its clock is ahead of `clock`; answers have its time."""
         self.behaviour = behaviour or Behaviour()
         self.clock_offset = clock_offset
         self.instances = Instances({each.id: each for each in fleet}, clock)

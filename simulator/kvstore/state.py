@@ -1,4 +1,4 @@
-"""What R-KVStore holds: instances and their backups, whose jobs start, run and end as the clock moves."""
+"""The state of R-KVStore: instances and their backups, whose jobs start, run and end as the clock moves."""
 
 from __future__ import annotations
 
@@ -56,22 +56,22 @@ class Backup:
 
     @property
     def start(self) -> float:
-        """When its first job starts."""
+        """Return the time at which its first job starts."""
         return self.jobs[0].start
 
     @property
     def end(self) -> float:
-        """When its last job ends."""
+        """Return the time at which its last job ends."""
         return max(job.end for job in self.jobs)
 
     @property
     def job_ids(self) -> tuple[str, ...]:
-        """The IDs of its jobs, as decimal strings."""
+        """Return the IDs of its jobs, as decimal strings."""
         return tuple(str(job.job_id) for job in self.jobs)
 
     @property
     def succeeded(self) -> bool:
-        """Whether all its jobs succeed."""
+        """Return whether all its jobs succeed."""
         return all(job.succeeded for job in self.jobs)
 
 
@@ -104,13 +104,13 @@ class InstanceState:
 
     @property
     def backups(self) -> list[Backup]:
-        """All backups that have started, in that order."""
+        """Return all backups that have started, in that order."""
         self._start_planned()
         return self._backups
 
     @property
     def status(self) -> str:
-        """The status that DescribeInstances shows."""
+        """Return the status that DescribeInstances shows."""
         return self._status_at(self._clock.time())
 
     @status.setter
@@ -119,7 +119,7 @@ class InstanceState:
 
     @property
     def denied(self) -> bool:
-        """Whether the role's policy does not allow the instance."""
+        """Return whether the role's policy does not allow the instance."""
         until = self.config.denied_until
         return self.config.denied and (until is None or self._clock.time() < self._created + until)
 

@@ -1,4 +1,4 @@
-"""How R-KVStore looks on the wire: RPC style, with `Action` and parameters in the query, and answers in JSON."""
+"""R-KVStore's HTTP interface: RPC style, with `Action` and parameters in the query, and answers in JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class KVStoreWire:
     """R-KVStore, as the gateway calls it (`simulator.gateway.Service`)."""
 
     def __init__(self, kvstore: KVStore, account: str, home_region: str, denial_code: str) -> None:
-        """`home_region`: the region in a resource's name when a call names none."""
+        """Set the region. `home_region`: the region in a resource's name when a call names none."""
         self.denial_code = denial_code
         self._kvstore = kvstore
         self._account = account
@@ -39,7 +39,7 @@ class KVStoreWire:
 
     @property
     def clock_offset(self) -> float:
-        """How many seconds the service's clock is ahead of the cloud's."""
+        """Return how many seconds the service's clock is ahead of the cloud's."""
         return self._kvstore.clock_offset
 
     def perform(self, target: Target, request: Request, request_id: str, delay: float = 0.0) -> Response:

@@ -1,4 +1,4 @@
-"""What the log store does: it searches logs by the fields of their records."""
+"""The operation of the log store: it searches logs by the fields of their records."""
 
 from __future__ import annotations
 

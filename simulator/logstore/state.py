@@ -1,4 +1,4 @@
-"""What the log store holds: logs, in memory and in a file."""
+"""The state of the log store: logs, in memory and in a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class LogStore:
     """Keeps logs in memory and, if wanted, in a JSON Lines file."""
 
     def __init__(self, path: str | Path | None = None) -> None:
-        """`path`: a file for the logs; one that exists is emptied first."""
+        """Open the store. `path`: a file for the logs; one that exists is emptied first."""
         self.listeners: list[Callable[[Log], None]] = []  # called with each log as it comes
         self._logs: list[Log] = []
         self._file = open(path, "w", encoding="utf-8", buffering=1) if path else None  # noqa: SIM115 open until close()
@@ -28,7 +28,7 @@ class LogStore:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """The records of all logs that have one."""
+        """Return the records of all logs that have one."""
         return [log.record for log in self if log.record is not None]
 
     def append(self, log: Log) -> None:

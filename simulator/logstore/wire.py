@@ -21,7 +21,7 @@ class Log:
 
     @cached_property
     def record(self) -> dict[str, Any] | None:
-        """The message as a record; None when it is not a JSON object."""
+        """Return the message as a record; None when it is not a JSON object."""
         if not self.message.startswith("{"):
             return None
         try:

@@ -71,7 +71,7 @@ def test_time_that_runs_out_is_3_and_another_run_joins_the_same_backup() -> None
         ended = pipeline.run("r-a", "--wait", "100s")
         assert ended.code == 3
         assert without_times(ended.err) == [
-            "Time ran out. The backups that have started go on. To join them again:",
+            "Time ran out. The backups that have started go on. To wait for them again:",
             "  python -m redis_backup r-a --wait 100s --function redis-backup --region cn-hangzhou --since T",
         ]
         since = re.findall(TIME, ended.err)[-1]
@@ -173,7 +173,7 @@ def test_ctrl_c_leaves_the_backup_running_and_what_it_says_joins_it() -> None:
         _, err = process.communicate(timeout=TIMEOUT)
         assert (process.returncode, err.splitlines()[0]) == (
             130,
-            "Stopped. The backups that have started go on. To join them again:",
+            "Stopped. The backups that have started go on. To wait for them again:",
         )
         again = shlex.split(err.splitlines()[1])
         assert again[:3] == ["python", "-m", "redis_backup"]
@@ -231,7 +231,7 @@ def test_without_wait_a_part_that_could_not_be_sent_is_3() -> None:
     with Pipeline(Instance("r-a"), Instance("r-b"), handler=handler).running() as pipeline:
         ended = pipeline.run("r-a", "r-b")
         assert (ended.code, ended.err.splitlines()[0]) == (3, "Some backups have not started. To wait for them:")
-        assert "the function could not hand over 1 of the instances: its log says why" in ended.out
+        assert "the function could not start shards for 1 instance; see its log" in ended.out
 
 
 def test_while_an_instance_is_watched_the_function_is_asked_to_stay_with_it() -> None:

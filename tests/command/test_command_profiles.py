@@ -74,7 +74,7 @@ def home(tmp_path: Path, cli: bytes | None = None, ini: bytes | None = None) -> 
         (config(AK, current="x"), "", "{} does not have the profile that `current` names; it has ci"),
         (b'{"current": "ci",', "", "{} is not valid JSON (line 1, column 18)"),
         (b"[1]", "", "{} does not have the form of the aliyun CLI's (`current`, `profiles`)"),
-        (b"\xff", "", "{} is not UTF-8 text"),
+        (b"\xff", "", "{} cannot be decoded as UTF-8"),
     ],
 )
 def test_a_profile_of_the_aliyun_cli(tmp_path: Path, cli: bytes, profile: str, reason: str) -> None:

@@ -220,7 +220,7 @@ def test_a_part_that_could_not_be_sent_has_not_begun(sent: str, has_pending: boo
     parts = [{"task_id": "1", "instances": 2, "sent": "new"}, {"task_id": "2", "instances": 1, "sent": sent}]
     script = Script(lambda *_: {**report("pending", ["r-a", "r-b", "r-c"]), "jobs": {}, "shards": parts})
     assert script.run(["r-a", "r-b", "r-c"], wait=None).has_pending is has_pending
-    notes = ["the function could not hand over 1 of the instances: its log says why"] if has_pending else []
+    notes = ["the function could not start shards for 1 instance; see its log"] if has_pending else []
     assert script.notes == notes
 
 
@@ -265,7 +265,7 @@ def test_one_batch_that_is_refused_does_not_keep_the_others_from_being_heard() -
 
 
 def test_a_fault_of_the_command_itself_ends_it() -> None:
-    with pytest.raises(CommandError, match="ZeroDivisionError in the command itself"):
+    with pytest.raises(CommandError, match="internal error \\(ZeroDivisionError\\)"):
         Script(lambda *_: ZeroDivisionError()).run(["r-a"])
 
 

@@ -92,7 +92,7 @@ def test_a_reason_that_is_in_no_known_encoding_is_2_and_nothing_is_sent() -> Non
     with Pipeline(Instance("r-a")).running() as pipeline:
         ended = run_in_shell(pipeline, "$CMD --reason $'\\xb7\\xa2\\xb2\\xbc 42'", "r-a", **C_LOCALE)
         assert (ended.code, ended.out, pipeline.requests()) == (2, "", [])
-        assert ended.err.startswith("Error: --reason is not text in the locale's encoding or in UTF-8\n")
+        assert ended.err.startswith("Error: --reason cannot be decoded as UTF-8 or in the locale's encoding\n")
 
 
 @pytest.mark.parametrize("changes", [C_LOCALE, {"PYTHONIOENCODING": "latin-1"}, {"PYTHONIOENCODING": "gbk"}])
@@ -136,7 +136,7 @@ def test_a_signal_on_a_terminal_shows_the_cursor_and_how_to_join(number: int, co
         ended = pipeline.on_terminal("r-a", "--wait", "30m", stop=("running", number))
         assert (ended.code, ended.out.count("Stopped. ")) == (code, 1)
         assert "\x1b[?25l" not in ended.out[ended.out.index("\x1b[?25l") :].rpartition("\x1b[?25h")[2]
-        assert "To join them again:" in ended.out
+        assert "To wait for them again:" in ended.out
         assert pipeline.backups() == {"r-a": 1}
 
 

@@ -82,7 +82,7 @@ def test_lines_that_are_json_stay_apart_in_the_log_store() -> None:
     }
 
 
-def test_follow_ups_are_one_chain_that_outlives_no_event() -> None:
+def test_follow_ups_are_one_chain_that_lasts_no_longer_than_the_event() -> None:
     props = properties()
     settings = Settings.from_environ(props["environmentVariables"])
     assert props["asyncInvokeConfig"] == {

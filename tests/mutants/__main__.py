@@ -49,10 +49,10 @@ MUTANTS = (
     Mutant(
         "finished sets are asked for before running tasks",
         "reconcile/observe.py",
-        "        answer = yield Call(step, lambda: client.backup_tasks(instance_id))\n"
+        "        answer = yield Call(kind, lambda: client.backup_tasks(instance_id))\n"
         "        moment, tasks = answer.sent_at, answer.value\n",
-        "        early = yield Call(step, lambda: client.backup_sets(instance_id, since))\n"
-        "        answer = yield Call(step, lambda: client.backup_tasks(instance_id))\n"
+        "        early = yield Call(kind, lambda: client.backup_sets(instance_id, since))\n"
+        "        answer = yield Call(kind, lambda: client.backup_tasks(instance_id))\n"
         "        return early.sent_at, [*running_tasks(answer.value, early.value), *early.value]\n"
         "        moment, tasks = answer.sent_at, answer.value\n",
         "tests/test_states.py",

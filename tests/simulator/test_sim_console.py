@@ -82,7 +82,7 @@ def shown(width: int, *messages: str | dict, table: bool = False, **how: bool) -
         listing.log(log(message))
     if table:
         out.print()
-        console.show_standings(out, console.standings(log(message).record for message in messages))
+        console.show_last_states(out, console.last_states(log(message).record for message in messages))
     if not how.get("at_once"):
         listing.conclude()
     return re.sub(" +$", "", out.file.getvalue(), flags=re.MULTILINE)
@@ -187,7 +187,7 @@ def test_a_real_event_s_hints_hold_still_and_its_table_is_whole() -> None:
         cloud.invoke({"instance_ids": [each.id for each in cloud.fleet]})
         cloud.platform.drain()
         listing.conclude()
-        console.show_standings(out, console.standings(cloud.logs.records))
+        console.show_last_states(out, console.last_states(cloud.logs.records))
     text = out.file.getvalue()
     assert max(map(len, text.splitlines())) <= 100
     hints = text.partition("Hints\n")[2]

@@ -117,7 +117,7 @@ def test_each_invocation_has_credentials_of_its_own_that_end_with_it():
             kept[0].describe_backup_tasks(instance_id="r-1")
 
 
-def test_an_invocation_that_outlives_its_time_out_is_ended():
+def test_an_invocation_that_lasts_longer_than_its_time_out_is_ended():
     def handler(_event, _context, runtime):
         for _ in range(100):
             runtime.clock.sleep(1)
