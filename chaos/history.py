@@ -139,7 +139,7 @@ class InstanceHistory:
 
     @cached_property
     def is_far_apart(self) -> bool:
-        """Return whether prompt invocations sent CreateBackup about 15 s or more apart: a limit of docs/architecture.md."""
+        """Return whether prompt invocations sent CreateBackup 15 s or more apart: a limit of docs/architecture.md."""
         until = self.history.since + self.history.watch_start + PROMPT_SECONDS + 3
         times: dict[str, list[float]] = {}
         for call in self.history.calls.get(self.id, []):
