@@ -530,6 +530,20 @@ def test_whatever_the_bytes_it_is_requests_or_an_invalid_request(raw: bytes | st
             {"triggerTime": "", "payload": '{"tags": {"a": "b"}, "dry_run": true, "dry_run": false}'},
             ["dry_run is given twice"],
         ),
+        ('{"instance_ids": "r-a", "dry_run": 1, "dry_run": true}', ["dry_run is given twice"]),
+        ('{"tags": {"a": "1", "a": "2"}, "tags": {"a": "2"}}', ["tags is given twice"]),
+        (
+            '{"specversion": "1.0", "time": "2026-11-24T01:00:00Z", "time": "2026-11-24T02:00:00Z", "data": "r-a"}',
+            ["the CloudEvent has time twice, with different values; send one"],
+        ),
+        (
+            {"body": '{"specversion": "1.0", "data": "r-a", "data": "r-b"}', "requestContext": {}},
+            ["the CloudEvent has data twice, with different values; send one"],
+        ),
+        (
+            '{"triggerTime": "2026-11-24T02:00:00Z", "triggerName": "n", "payload": "r-a", "payload": "r-b"}',
+            ["the timer event has payload twice, with different values; send one"],
+        ),
     ],
 )
 def test_a_field_that_is_given_twice_with_two_values_is_refused(event: Any, errors: list[str]) -> None:
@@ -542,6 +556,8 @@ def test_a_field_that_is_given_twice_with_two_values_is_refused(event: Any, erro
     "event",
     [
         '{"instance_ids": "r-a", "region": "cn-hangzhou", "region": "cn-hangzhou"}',  # one meaning
+        '{"instance_ids": "r-a", "region": "cn-hangzhou", "Region": "cn-hangzhou"}',
+        '{"instance_ids": "r-a", "InstanceId": null}',
         '{"specversion": "1.0", "id": 1, "id": 2, "data": {"instance_ids": "r-a", "theirs": 1, "theirs": 2}}',
         '{"specversion": "1.0", "data": {"instance_ids": "r-a", "theirs": {"region": "a", "region": "b"}, "x": NaN}}',
     ],

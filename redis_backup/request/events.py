@@ -40,10 +40,17 @@ class JsonObject(dict[str, Any]):
     def from_pairs(cls, pairs: list[tuple[str, Any]]) -> JsonObject:
         """Return the object of these names and values, as `json.loads` takes them for its `object_pairs_hook`."""
         found = cls(pairs)
-        found.repeated = tuple(
-            dict.fromkeys(name for name, value in pairs if value is not found[name] and value != found[name])
-        )
+        found.repeated = tuple(dict.fromkeys(name for name, value in pairs if differ(value, found[name])))
         return found
+
+
+def differ(one: Any, other: Any) -> bool:
+    """Return whether two JSON values differ in meaning: 1 and true do, though Python takes them for equal."""
+    if one is other:  # NaN is not equal to itself
+        return False
+    if one != other or isinstance(one, bool) is not isinstance(other, bool):
+        return True
+    return bool(getattr(one, "repeated", ()) != getattr(other, "repeated", ()))
 
 
 class TriggerKind(str, Enum):
@@ -131,6 +138,7 @@ def _timer(value: Mapping[str, Any]) -> Event:
         since,
         strict=True,
         warning="" if since else "the timer's triggerTime is not an RFC 3339 time; the current time is used as since",
+        error=_given_twice(value, "timer event", ("triggerTime", "triggerName", "payload")),
     )
 
 
@@ -156,7 +164,14 @@ def _cloud_event(value: Mapping[str, Any]) -> Event:
         if since
         else "the CloudEvent has neither an RFC 3339 time nor an aliyunpublishtime; the current time is used as since, "
         "so another delivery of it may start another backup; set `time` in the sender",
+        error=_given_twice(value, "CloudEvent", ("time", "subject", "data", "data_base64")),
     )
+
+
+def _given_twice(value: Mapping[str, Any], place: str, names: tuple[str, ...]) -> str:
+    """Return the error of an event whose JSON has one of these names twice, with different values; "" if none."""
+    repeated = [name for name in names if name in getattr(value, "repeated", ())]
+    return f"the {place} has {' and '.join(repeated)} twice, with different values; send one" if repeated else ""
 
 
 def _http(value: Mapping[str, Any]) -> Event:
@@ -214,6 +229,7 @@ def _posted_cloud_event(event: Event, headers: Any) -> Event:
         fields=inner.fields,
         since=inner.since or event.since,
         subject=inner.subject,
+        error=event.error or inner.error,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from redis_backup import timestamps
 from redis_backup.errors import InvalidRequest
 from redis_backup.request import parsers
-from redis_backup.request.events import Event, TriggerKind
+from redis_backup.request.events import Event, TriggerKind, differ
 from redis_backup.request.instances import ARN, InstanceRef, parse_instance
 from redis_backup.request.request import FollowUpInfo, Request, too_many_instances
 from redis_backup.settings import RETENTION_DAYS
@@ -132,12 +132,14 @@ class _Reader:
             if known is None:
                 if self.event.strict and not (name == "follow" and self.event.kind is TriggerKind.FOLLOW):
                     unknown.append(" ".join(str(name)[:40].split()).encode("utf-8", "replace").decode())
+            elif value is None:
+                continue
             elif known == "instance_ids" and known in self.values:
                 self.values[known] = parsers.as_list(self.values[known]) + parsers.as_list(value)
-            elif known in self.values:
-                self.errors.append(f"{known} is given twice")
-            elif value is not None:
+            elif known not in self.values:
                 self.values[known] = value
+            elif differ(self.values[known], value):
+                self.errors.append(f"{known} is given twice")
         if unknown:
             more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
             noun = "field" if len(unknown) == 1 else "fields"
