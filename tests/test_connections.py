@@ -14,7 +14,7 @@ from pathlib import Path
 import certifi
 
 from benchmarks.environment import make_certificate
-from redis_backup.alibaba import sdk
+from redis_backup.alibaba import adapters, sdk
 from redis_backup.credentials import Credentials
 from simulator import Cloud, Fleet, Instance
 from simulator.server import Response, Server
@@ -88,12 +88,12 @@ def test_the_sdks_use_the_adapters_that_note_answers() -> None:
     """Without them a redirect would be followed with the security token, and certificates be loaded per connection."""
     credentials = Credentials("user", "secret", "")
     core, fc2 = importlib.import_module("darabonba.core"), importlib.import_module("fc2.client")
-    gone = "is gone: find how the SDK makes its adapter now, and adjust the _mix_in in redis_backup/alibaba/sdk.py"
+    gone = "is gone: find how the SDK makes its adapter now, and adjust the mix_in in redis_backup/alibaba/sdk.py"
     assert hasattr(core, "_TLSAdapter"), f"darabonba.core._TLSAdapter {gone}"
     assert hasattr(fc2, "HTTPAdapter"), f"fc2.client.HTTPAdapter {gone}"
     sdk.config(credentials, "cn-hangzhou", None, connections=4)
     adapter = core.DaraCore.get_adapter("HTTPS")
-    assert isinstance(adapter, sdk._LoadsCertificatesOnce), f"_TLSAdapter in DaraCore.get_adapter {gone}"
+    assert isinstance(adapter, adapters.LoadsCertificatesOnce), f"_TLSAdapter in DaraCore.get_adapter {gone}"
     server = Server(lambda _: Response(302, b"", {"date": DATE}))
     server.start()
     client = sdk.fc2_client(credentials, server.url, timeout=5)
@@ -102,11 +102,11 @@ def test_the_sdks_use_the_adapters_that_note_answers() -> None:
         ("requestWithTry in fc2.client.Client", lambda: client.invoke_function("service", "function")),
     ):
         answers = []
-        with contextlib.suppress(sdk._RedirectedError):
+        with contextlib.suppress(adapters.RedirectedError):
             answers.append(send())
         assert answers == [], f"{way} {gone}"
     server.stop()
-    assert sdk.last_date() == DATE
+    assert adapters.last_date() == DATE
     assert "total=retries" in inspect.getsource(fc2.requestWithTry), (
         "fc2.client.retries is gone: find what keeps it from repeating a call for 30 s, and adjust sdk.fc2_client"
     )

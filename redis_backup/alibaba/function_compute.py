@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from redis_backup.alibaba import lazy_sdk, sdk
+from redis_backup.alibaba import adapters, lazy_sdk, sdk, sdk_errors
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.backoff import Deadline
 from redis_backup.context import Context
@@ -79,7 +79,7 @@ def invoke_async(
             return False
         raise
     if reply.body and not _is_json(reply.body):  # for example a proxy's page; FC's own answer has no body
-        raise sdk.unreadable("InvokeFunction")
+        raise sdk_errors.unreadable("InvokeFunction")
     return True
 
 
@@ -126,7 +126,7 @@ def _send_2_0(
         if error.status_code != 200:
             raise
         # aliyun-fc2 raises this for an error of the function itself.
-        return Reply(error.message.encode(), "UnhandledInvocationError", sdk.last_date())
+        return Reply(error.message.encode(), "UnhandledInvocationError", adapters.last_date())
     return Reply(answer.data, answer.headers.get("x-fc-error-type", ""), answer.headers.get("date", ""))
 
 

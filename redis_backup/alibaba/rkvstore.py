@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from redis_backup.alibaba import lazy_sdk, parsing, sdk
+from redis_backup.alibaba import lazy_sdk, parsing, sdk, sdk_errors
 from redis_backup.alibaba.api_clock import ApiClock
 from redis_backup.alibaba.api_errors import EXPIRED, ApiError
 from redis_backup.alibaba.parsing import Instance, Job, Unreadable
@@ -75,7 +75,7 @@ class RKVStore:
         query = {"InstanceId": instance_id, **self._window(since)}
         listed, total = self._list("DescribeBackups", query, _SETS_PER_PAGE, "Backups", "Backup")
         if len(listed) < total:  # the missing one could be the backup that satisfies
-            raise sdk.unreadable("DescribeBackups")
+            raise sdk_errors.unreadable("DescribeBackups")
         return [parsing.backup_set(entry) for entry in listed]
 
     def cluster_backups(self, instance_id: str, since: datetime) -> list[Job]:
@@ -89,7 +89,7 @@ class RKVStore:
         try:
             return [parsing.cluster_backup(entry) for entry in listed]
         except Unreadable:
-            raise sdk.unreadable("DescribeClusterBackupList") from None
+            raise sdk_errors.unreadable("DescribeClusterBackupList") from None
 
     def describe(self, instance_ids: Sequence[str]) -> dict[str, Instance]:
         """Describe at most 30 instances by their IDs (DescribeInstances). An instance that is left out may exist."""
@@ -183,7 +183,7 @@ class RKVStore:
             try:
                 return read(answer["body"])
             except (Unreadable, AttributeError, KeyError, TypeError):
-                raise sdk.UnexpectedAnswerError(answer.get("body")) from None
+                raise sdk_errors.UnexpectedAnswerError(answer.get("body")) from None
 
         try:
             return sdk.call(
@@ -195,5 +195,5 @@ class RKVStore:
             )
         except ApiError as error:
             if error.problem.code.startswith(EXPIRED) and self._was_served:
-                raise sdk.credentials_ended(error.problem) from None
+                raise sdk_errors.credentials_ended(error.problem) from None
             raise

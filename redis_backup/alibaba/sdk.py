@@ -5,26 +5,25 @@ What the SDKs would do on their own, and what this module does about it:
 - `aliyun-fc2` logs all headers of a request on the root logger if the call fails, with the security token and the
   signature; `darabonba` prints them to stderr if DEBUG=sdk is set. So everything that a library logs is dropped. What
   Function Compute's runtime logs (an exception that escapes the handler) is not.
-- Both follow redirects, and would send the token to another host. So no redirect is followed.
+- Both follow redirects, and would send the token to another host. So no redirect is followed (`adapters`).
 - The texts of their exceptions can contain URLs and headers. So only the code, the message and the request ID of the
-  API's own answer are passed on.
+  API's own answer are passed on (`sdk_errors`).
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from redis_backup import __version__
-from redis_backup.alibaba import lazy_sdk
-from redis_backup.alibaba.api_errors import ApiError, error_kind, problem_of
+from redis_backup.alibaba import adapters, lazy_sdk
+from redis_backup.alibaba.api_errors import ApiError
+from redis_backup.alibaba.sdk_errors import translate
 from redis_backup.backoff import Deadline
 from redis_backup.credentials import Credentials
-from redis_backup.states import ErrorKind, Problem, out_of_time
+from redis_backup.states import out_of_time
 
 T = TypeVar("T")
 CONNECT_TIMEOUT = 5.0  # seconds
@@ -62,7 +61,7 @@ def _drop_on_root(record: logging.LogRecord) -> bool:
 def config(credentials: Credentials, region: str, endpoint: str | None, connections: int) -> Any:
     """Return a Config of `alibabacloud_tea_openapi`. `endpoint`: host or URL; None for the SDK's own."""
     silence()
-    _mix_in(lazy_sdk.load("darabonba.core"), "_TLSAdapter", _LoadsCertificatesOnce)
+    adapters.mix_in(lazy_sdk.load("darabonba.core"), "_TLSAdapter", adapters.LoadsCertificatesOnce)
     scheme, _, host = endpoint.rpartition("://") if endpoint else ("", "", None)
     return lazy_sdk.load("alibabacloud_tea_openapi.utils_models").Config(
         credential=_StaticCredential(credentials),
@@ -97,67 +96,6 @@ class _StaticCredential:
     async def get_credential_async(self) -> Any:
         """Return the SDK's CredentialModel, for an asynchronous call."""
         return self._model
-
-
-class UnexpectedAnswerError(Exception):
-    """An answer lacks what was asked for. `code`: the answer's own, if it is a definite refusal in an HTTP 200."""
-
-    def __init__(self, body: Any) -> None:
-        super().__init__()
-        code = body.get("Code") if isinstance(body, dict) else None
-        is_definite = isinstance(code, str) and error_kind(code, 200) not in (ErrorKind.UNKNOWN, ErrorKind.TRANSIENT)
-        self.data, self.status_code, self.code = body, 200, code if is_definite else None
-
-
-class _RedirectedError(Exception):
-    """An answer sent the call to another host."""
-
-
-_last_answer = threading.local()  # status and date of this thread's last answer
-
-
-class _NotesAnswers:
-    """Mixed into an SDK's adapter (of `requests`): notes each answer's status and date, and follows no redirect.
-
-    It keeps two promises. A redirect, which both SDKs would follow with the security token, ends the call. And an error
-    says the HTTP status of an answer that could not be read, and the command learns Function Compute's time, though the
-    SDKs raise their exceptions without the status and the headers.
-    """
-
-    def send(self, *args: Any, **kwargs: Any) -> Any:
-        """Send as the SDK does. Raise _RedirectedError for an answer that is a redirect."""
-        response = super().send(*args, **kwargs)  # type: ignore[misc] # of the adapter that this is mixed into
-        _last_answer.status, _last_answer.date = response.status_code, response.headers.get("date", "")
-        if 300 <= response.status_code < 400:
-            response.close()
-            raise _RedirectedError
-        return response
-
-
-class _LoadsCertificatesOnce(_NotesAnswers):
-    """Mixed into `darabonba`'s adapter, whose TLS context trusts certifi's certificates from the start.
-
-    `requests` names them to each connection all the same, and urllib3 loads them into the same context again. Without
-    that, a connection costs 22 ms less CPU time (median of 40: Python 3.10.13, OpenSSL 3.0, requests 2.34.2, urllib3
-    2.8.0). A connection through a proxy has a context of its own, and loads them as usual.
-    """
-
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Tell a pool of connections which certificates to trust."""
-        super().cert_verify(conn, url, verify, cert)  # type: ignore[misc] # of the adapter that this is mixed into
-        if verify is True and getattr(conn, "proxy", True) is None:
-            conn.ca_certs = None
-
-
-def _mix_in(module: Any, adapter: str, mixin: type) -> None:
-    """Let a module of an SDK use its adapter with the mixin, from now on.
-
-    A module that has no such adapter any more raises AttributeError: without the mixin, redirects would be followed.
-    `tests/test_connections.py` tells where the SDK has it and uses another.
-    """
-    usual = getattr(module, adapter)
-    if not issubclass(usual, mixin):
-        setattr(module, adapter, type(adapter, (mixin, usual), {}))
 
 
 def generic_client(credentials: Credentials, region: str, endpoint: str) -> Any:
@@ -208,7 +146,7 @@ def fc2_client(credentials: Credentials, endpoint: str, timeout: float) -> Any:
     fc2 = lazy_sdk.load("fc2.client")
     silence()
     fc2.retries = 0  # its own 5 take 30 s, even if less time is left
-    _mix_in(fc2, "HTTPAdapter", _NotesAnswers)
+    adapters.mix_in(fc2, "HTTPAdapter", adapters.NotesAnswers)
     return fc2.Client(
         endpoint=endpoint,
         accessKeyID=credentials.access_key_id,
@@ -239,86 +177,8 @@ def call(
         connect_timeout=int(1000 * min(CONNECT_TIMEOUT, remaining)),
         read_timeout=int(1000 * min(read_timeout, remaining)),
     )
-    _last_answer.status = 0
+    adapters.forget()
     try:
         return operation(options)
     except Exception as error:  # noqa: BLE001 - the SDK lets TypeError and others out for answers it does not expect
-        raise _translate(error, action, resource, secrets) from None
-
-
-def last_date() -> str:
-    """Return the `Date` header of this thread's last answer, "" if there is none."""
-    return str(getattr(_last_answer, "date", ""))
-
-
-def unreadable(operation: str) -> ApiError:
-    """Return the error for an answer that the API does not document."""
-    return ApiError(Problem("NoAnswer", f"{operation}: the answer could not be read", ErrorKind.UNKNOWN))
-
-
-def credentials_ended(problem: Problem) -> ApiError:
-    """Return the error for credentials that were valid when this invocation began and have ended since."""
-    hint = "the credentials of this invocation have ended; the next invocation has new ones and continues"
-    return ApiError(Problem(problem.code, problem.message, ErrorKind.TRANSIENT, problem.request_id, hint))
-
-
-def _translate(error: Exception, action: str, resource: str, secrets: tuple[str, ...]) -> ApiError:
-    """Return the ApiError for an SDK's exception.
-
-    An exception of tea-openapi 0.4.6 that has an answer has `code` and `data`; FcError has `err_code`. The others have
-    no answer.
-    """
-    answer, code = getattr(error, "data", None), getattr(error, "code", None)
-    if hasattr(error, "err_code"):
-        answer, code = _fc2_answer(error), str(error.err_code or "None")
-    if not isinstance(answer, dict) or not code:
-        return ApiError(_no_answer(error, action, _last_answer.status), status=_last_answer.status)
-    code = "" if code == "None" else str(code)
-    hint = getattr(error, "retry_after", None)  # the header x-acs-retry-after, in milliseconds
-    status = int(getattr(error, "status_code", None) or 0)
-    problem = problem_of(
-        code,
-        status,
-        str(answer.get("Message") or answer.get("message") or ""),
-        answer.get("RequestId") or answer.get("requestId"),
-        action=action,
-        resource=resource,
-        denied=answer.get("AccessDeniedDetail") if isinstance(answer.get("AccessDeniedDetail"), dict) else None,
-        secrets=secrets,
-    )
-    return ApiError(problem, retry_after=hint / 1000 if isinstance(hint, (int, float)) else None, status=status)
-
-
-def _fc2_answer(error: Any) -> dict[str, Any]:
-    try:
-        answer = json.loads(error.message)
-    except (TypeError, ValueError):
-        answer = {}
-    message = answer.get("ErrorMessage") if isinstance(answer, dict) else None
-    return {"Message": message or "", "RequestId": error.request_id}
-
-
-def _no_answer(error: Exception, action: str, status: int) -> Problem:
-    """Return the error for a call without an answer. It names the kind of failure; the exception's text has URLs."""
-    text = str(error)
-    if 300 <= status < 400:
-        what = f"answered with a redirect (HTTP {status}), which is never followed"
-    elif status:
-        what = f"gave an answer that could not be read (HTTP {status})"
-    elif "timed out" in text or "timeout" in text.lower():
-        what = "did not answer in time"
-    elif "resolve" in text or "Name or service" in text:
-        what = "could not be found: its host name has no address"
-    elif "refused" in text:
-        what = "refused the connection"
-    elif "onnection" in text or "reset" in text:
-        what = "broke the connection"
-    else:
-        what = "did not give an answer"
-    return Problem(
-        "NoAnswer",
-        f"{action.rpartition(':')[2]}: the API {what}",
-        ErrorKind.UNKNOWN,
-        hint="the function looks again before it repeats anything; if this happens often, check the function's network "
-        "(internetAccess, VPC, BACKUP_ENDPOINT) and the region's name",
-    )
+        raise translate(error, action, resource, secrets) from None

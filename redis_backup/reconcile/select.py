@@ -7,7 +7,7 @@ from dataclasses import replace
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.alibaba.retries import call_with_retries
 from redis_backup.alibaba.rkvstore import RKVStore
-from redis_backup.alibaba.sdk import unreadable
+from redis_backup.alibaba.sdk_errors import unreadable
 from redis_backup.backoff import Deadline
 from redis_backup.reconcile.work import incomplete_listing
 from redis_backup.request.instances import InstanceRef
