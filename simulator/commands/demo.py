@@ -153,7 +153,7 @@ class _Printer:
 
 
 def _title(out: Console, title: str, rest: str) -> None:
-    out.print(f"[bold]{title}[/bold] {rest}")
+    out.print(f"{title} {rest}", style="bold")  # as a whole: two styles in a line leave no gap in the picture
 
 
 def _show_summary(out: Console, cloud: Cloud) -> None:
