@@ -22,7 +22,7 @@ from simulator.server import Request, Response, Server
 PROJECT = Path(__file__).parents[1]
 CHILD = Path(__file__).with_name("lazy_sdk_child.py")
 FORBIDDEN = {"aiohttp", "apscheduler", "asyncio", "cffi", "cryptography", "websocket"}
-MOST_MODULES = 400  # after a whole invocation, the standard library included; the usual way loads 1,150
+MOST_MODULES = 352  # of others, after a whole invocation, with the standard library's; the usual way loads 1,100
 FLEET = Fleet(
     [
         Instance("r-a"),
@@ -104,7 +104,8 @@ print(json.dumps([report["counts"], stand_ins, sorted(sys.modules)]), file=out)
     assert (counts, stand_ins) == ({"running": 2}, [])
     assert not FORBIDDEN & {name.partition(".")[0] for name in modules}
     assert not set(lazy_sdk.DEFERRED) & set(modules)
-    assert len(modules) <= MOST_MODULES
+    others = [name for name in modules if name.partition(".")[0] not in ("handler", "redis_backup")]
+    assert len(others) <= MOST_MODULES
 
 
 def test_the_sdks_are_those_that_the_table_was_made_for() -> None:
