@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ _DEFAULT_TIMEOUT = 60.0  # seconds; assumed if the context has none
 class Context:
     """One invocation of the function.
 
-    `started` is in seconds of the monotonic clock, `timeout` in seconds; `service` is empty on FC 3.0.
+    `started` is in seconds of the monotonic clock, `timeout` in seconds, `memory` in MB (0 if it is not known);
+    `service` is empty on FC 3.0.
     """
 
     request_id: str
@@ -32,6 +34,7 @@ class Context:
     credentials: Credentials
     started: float
     timeout: float
+    memory: int = 0
 
     @property
     def stop_work_at(self) -> float:
@@ -43,12 +46,16 @@ class Context:
         """Return when to stop sending follow-ups too."""
         return self.started + self.timeout - min(3.0, max(0.5, self.timeout * 0.05))
 
+    def require_credentials(self) -> None:
+        """Raise InvalidSetting if the invocation has no credentials at all."""
+        if not self.credentials.are_complete:
+            raise InvalidSetting("the function has no credentials: give it a RAM role (`role` in s.yaml)")
+
     @classmethod
     def from_runtime(cls, context: Any, environ: Mapping[str, str], clock: Clock) -> Context:
         """Read FC's context, which differs between runtimes (python3.12's has no credentials and no service).
 
         The context's credentials come first: those of the environment are as old as the function's instance.
-        Raise InvalidSetting if there are none at all.
         """
 
         def read(path: str, variable: str = "") -> str:
@@ -66,12 +73,7 @@ class Context:
                 environ.get("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ""),
                 environ.get("ALIBABA_CLOUD_SECURITY_TOKEN", ""),
             )
-        if not (credentials.access_key_id and credentials.access_key_secret):
-            raise InvalidSetting("the function has no credentials: give it a RAM role (`role` in s.yaml)")
-        try:
-            timeout = float(read("function.timeout"))
-        except ValueError:
-            timeout = 0.0
+        timeout = _number(read("function.timeout"))
         qualifier = read("service.qualifier", "FC_QUALIFIER")
         return cls(
             request_id=read("request_id") or "unknown",
@@ -83,7 +85,17 @@ class Context:
             credentials=credentials,
             started=clock.monotonic(),
             timeout=timeout if timeout > 0 else _DEFAULT_TIMEOUT,
+            memory=int(_number(read("function.memory", "FC_FUNCTION_MEMORY_SIZE"))),
         )
+
+
+def _number(text: str) -> float:
+    """Return the number in a string, 0 if there is none: `"512"` → 512.0."""
+    try:
+        number = float(text)
+    except ValueError:
+        return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 def request_time(request_id: str, now: datetime) -> datetime | None:

@@ -14,6 +14,11 @@ class Credentials:
     security_token: str = field(repr=False)
 
     @property
+    def are_complete(self) -> bool:
+        """Return whether there is a key with its secret; temporary keys have a token, too."""
+        return bool(self.access_key_id and self.access_key_secret)
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """Return the strings that must not be shown, the longest first."""
         parts = (self.security_token, self.access_key_secret, self.access_key_id)

@@ -13,6 +13,7 @@ from typing import Any
 
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.backoff import Deadline
+from redis_backup.check.checker import Checker
 from redis_backup.context import Context, request_time
 from redis_backup.errors import InvalidRequest
 from redis_backup.followups.handover import Handover
@@ -24,7 +25,7 @@ from redis_backup.reporting import answers
 from redis_backup.reporting.closing import Closing
 from redis_backup.reporting.records import Recorder
 from redis_backup.request.events import Event, TriggerKind, read_events
-from redis_backup.request.reader import Defaults, read_request
+from redis_backup.request.reader import Defaults, asks_for_check, read_request
 from redis_backup.request.request import Request, merge
 from redis_backup.runtime import Runtime, utc_now
 from redis_backup.settings import Settings
@@ -41,7 +42,19 @@ def handle(raw: bytes | str, context: Any, runtime: Runtime) -> Any:
     record was written; raise InvalidSetting if the function's settings or credentials are wrong.
     """
     own_context = Context.from_runtime(context, runtime.environ, runtime.clock)
-    return _Invocation(own_context, Settings.from_environ(runtime.environ), runtime).handle(raw)
+    events = _read_events(raw, own_context.request_id)
+    if isinstance(events, list) and len(events) == 1 and asks_for_check(events[0]):
+        return Checker(own_context, runtime).answer(events[0])
+    own_context.require_credentials()
+    return _Invocation(own_context, Settings.from_environ(runtime.environ), runtime).handle(events)
+
+
+def _read_events(raw: bytes | str, request_id: str) -> list[Event] | InvalidRequest:
+    """Return the events, or the error that has to be recorded when it is known that the settings are good."""
+    try:
+        return read_events(raw, request_id)
+    except InvalidRequest as error:
+        return error
 
 
 class _Invocation:
@@ -55,12 +68,13 @@ class _Invocation:
         warn = self._recorder.warning
         self._handover = Handover(context, settings, runtime.clock, began, lambda text, why: warn(text, problem=why))
 
-    def handle(self, raw: bytes | str) -> Any:
-        """Read the event, work on its instances, send follow-ups for what is not final, and return the answer."""
+    def handle(self, read: Sequence[Event] | InvalidRequest) -> Any:
+        """Work on the instances of the events, send follow-ups for what is not final, and return the answer."""
         kind, events = TriggerKind.MANUAL, list[Event]()
         try:
-            events = read_events(raw, self._context.request_id)
-            kind = answers.trigger_kind(events)
+            if isinstance(read, InvalidRequest):
+                raise read
+            events, kind = list(read), answers.trigger_kind(read)
             if events[0].method not in ("", "POST"):
                 error = f"the HTTP method is {events[0].method} but must be POST; send a JSON object"
                 raise InvalidRequest([error], status=405)
@@ -120,6 +134,8 @@ class _Invocation:
         now = utc_now(self._clock)
         try:
             request = read_request(event, self._defaults(now), now, read_follow_up)
+            if request.is_check:
+                raise InvalidRequest(["check must be sent alone, not in a batch with other events"])
             request = self._reconciler.select(request, Deadline(self._clock, until))
         except (InvalidRequest, ApiError) as error:
             return error

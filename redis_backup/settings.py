@@ -52,6 +52,14 @@ class Settings:
         `{"BACKUP_CONCURRENCY": "4", "BACKUP_ALLOW": "cn-hangzhou/*"}` →
         `Settings(concurrency=4, allow=("cn-hangzhou/*",))`.
         """
+        settings, errors = cls.read(environ)
+        if errors:
+            raise InvalidSetting("; ".join(errors) + ". Correct the function's environment; nothing was started")
+        return settings
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+        """Read the BACKUP_* variables. Return the settings, with the default for each wrong one, and the errors."""
         errors: list[str] = []
         known = set()
 
@@ -85,9 +93,7 @@ class Settings:
             ),
         )
         unknown = sorted(name for name in environ if name.startswith("BACKUP_") and name not in known)
-        if errors:
-            raise InvalidSetting("; ".join(errors) + ". Correct the function's environment; nothing was started")
-        return replace(settings, unknown=tuple(unknown))
+        return replace(settings, unknown=tuple(unknown)), errors
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:

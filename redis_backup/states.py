@@ -66,6 +66,16 @@ class Outcome:
     note: str | None = None
 
 
+@dataclass(frozen=True)
+class CheckResult:
+    """One result of a check. `ok`: None for a warning; `hint`: what to do, if there is anything."""
+
+    name: str
+    ok: bool | None
+    detail: str
+    hint: str | None = None
+
+
 OUT_OF_TIME = "OutOfTime"
 
 

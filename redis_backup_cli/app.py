@@ -19,6 +19,7 @@ from redis_backup.runtime import SystemClock
 from redis_backup.states import State
 
 from . import batches, signals
+from .checking import show_results
 from .client import FunctionClient
 from .clocks import Timekeeper, WrongClockError
 from .credentials import CredentialChain
@@ -39,6 +40,7 @@ TIME_RAN_OUT = 3
 REPORT_NOT_WRITTEN = 4
 _ENDPOINT = "BACKUP_FC_ENDPOINT"
 _TIMEOUT_WITHOUT_WAIT = 3600.0  # seconds
+_TIMEOUT_OF_A_CHECK = 600.0  # seconds; of 1,000 instances, under throttling
 _TIMEOUT_OF_ONE_CALL = 60.0  # seconds, for `--wait 0s`
 
 
@@ -51,6 +53,32 @@ class App:
         self._began, self._began_at = self._clock.monotonic(), self._clock.time()
         self._timekeeper = Timekeeper(self._clock, is_settled=bool(options["since"]))
         self._out = context.err if options["as_json"] else context.out  # for progress
+
+    def check(self) -> int:
+        """Let the function check itself, show what it found, and return the exit code."""
+        self._timekeeper.is_settled = True  # no time of this machine's goes into the request
+        err, out, options = self._context.err, self._context.out, self._options
+        try:
+            payload = batches.render_check(self._request())
+            client = FunctionClient(self._function_name(), self._endpoint(), self._credentials(), self._timekeeper)
+            _print(self._out, f"Checking {options['function']} in {options['region']}. This takes up to a minute.", "")
+            report = client.check(payload, Deadline(self._clock, self._began + _TIMEOUT_OF_A_CHECK))
+        except NoAnswerError as error:
+            return self._fail(CommandError(f"the function gave no answer: {error}", "check again"))
+        except CommandError as error:
+            return self._fail(error)
+        except signals.Stopped as stopped:
+            _print(err, "Stopped. The check has started no backup.")
+            return stopped.exit_code
+        if options["as_json"]:
+            _print(out, report.to_json(in_ascii=not out.is_utf8))
+        stream = cast(TextIO, self._out)
+        show_results(report.results, stream, in_colour=can_redraw(stream, os.environ))
+        _print(self._out, "", report.summary)
+        if options["as_json"] and out.has_failed:
+            _print(err, "Error: the report could not be written to standard output.")
+            return REPORT_NOT_WRITTEN if report.is_ok else 1
+        return 0 if report.is_ok else 1
 
     def run(self) -> int:
         """Ask for the backups, wait for them if that is wanted, and return the exit code."""
@@ -162,6 +190,7 @@ class App:
             "retention_days": options["retention_days"],
             "reason": options["reason"],
             "dry_run": options["dry_run"],
+            "check": options["check"],
         }
         return batches.read_fields(fields, options["region"], now)
 

@@ -98,5 +98,17 @@ def render_payload(request: Request, batch: Batch, wait_seconds: int = 0) -> byt
     return json.dumps({name: value for name, value in fields.items() if value}).encode()
 
 
+def render_check(request: Request) -> bytes:
+    """Return the JSON of an event that asks for a check: `{"check": true, "region": "cn-hangzhou"}`."""
+    fields = {
+        "check": True,
+        "instance_ids": [instance.key for instance in request.instances],
+        "tags": dict(request.tags),
+        "region": request.region,
+        "reason": request.reason,
+    }
+    return json.dumps({name: value for name, value in fields.items() if value}).encode()
+
+
 def _cut(instances: Sequence[InstanceRef], size: int) -> list[tuple[InstanceRef, ...]]:
     return [tuple(instances[start : start + size]) for start in range(0, len(instances), size)]

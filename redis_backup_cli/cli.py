@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from redis_backup import __version__
 
@@ -13,6 +14,7 @@ from .durations import Duration
 from .options import Line, Name, SingleOption, parse_tags
 
 _option = partial(click.option, cls=SingleOption)
+_NOT_WITH_CHECK = ("wait", "max_age", "since", "retention_days", "dry_run")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -74,6 +76,11 @@ _option = partial(click.option, cls=SingleOption)
 @_option("--retention-days", type=int, metavar="N", help="Keep the backups this long: 7 to 730, or -1 for ever.")
 @_option("--reason", metavar="TEXT", help="Text for every record, such as a release.")
 @click.option("--dry-run", is_flag=True, help="Look and check; start nothing.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Check the function instead: its permissions, its settings, and instances that are named. Starts nothing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write the final report to stdout, and progress to stderr.")
 @click.version_option(__version__, message="%(version)s")
 @click.pass_context
@@ -88,13 +95,15 @@ def command(ctx: click.Context, /, **options: Any) -> None:
       redis-backup r-bp1zxszhcgatnx01 --function redis-backup --region cn-hangzhou --wait 30m
     Every instance of the shop, unless it has a backup from the last two hours:
       redis-backup --tag app=shop --max-age 2h --function redis-backup --region cn-hangzhou
+    After deploying the function, see whether everything that it needs is there:
+      redis-backup --check --function redis-backup --region cn-hangzhou
     See what would happen, for a program:
       redis-backup r-bp1zxszhcgatnx01 --function redis-backup --region cn-hangzhou --dry-run --json
 
     \b
     Exit codes:
         0  all succeeded (without --wait: all have started; with --dry-run: nothing failed)
-        1  a backup, or the function itself, failed
+        1  a backup, the function itself, or a check failed
         2  the command or the request was wrong, or not allowed
         3  time ran out, or some have not started; what has started goes on
         4  as 0, but the report of --json could not be written
@@ -109,4 +118,9 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     """
     from .app import App
 
-    ctx.exit(App(options, ctx.obj).run())
+    if options["check"]:
+        given = [name for name in _NOT_WITH_CHECK if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT]
+        if given:
+            raise click.UsageError(f"--check starts nothing, so leave out --{', --'.join(given).replace('_', '-')}")
+    app = App(options, ctx.obj)
+    ctx.exit(app.check() if options["check"] else app.run())

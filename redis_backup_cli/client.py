@@ -12,6 +12,7 @@ from redis_backup.alibaba.function_compute import FunctionName, Reply
 from redis_backup.backoff import Deadline
 from redis_backup.credentials import Credentials
 
+from .checking import CheckReport, read_check_report
 from .clocks import Timekeeper
 from .errors import CommandError, FunctionBrokenError, NoAnswerError, RefusedError, from_api_error
 from .report import Answer, read_answer
@@ -48,6 +49,17 @@ class FunctionClient:
                 self._invoke(json.dumps(probe).encode(), deadline)
             self._timekeeper.is_settled = True
         return answer
+
+    def check(self, payload: bytes, deadline: Deadline) -> CheckReport:
+        """Let the function check itself, and return what it found. Raise NoAnswerError or CommandError."""
+        reply, _ = self._invoke(payload, deadline)
+        try:
+            return read_check_report(reply.body)
+        except (ValueError, LookupError):
+            raise RefusedError(
+                f"the answer of the function {self._name.function} is not that of a check",
+                "check --function: it names another function, or a version without the check; deploy it again",
+            ) from None
 
     def _invoke(self, payload: bytes, deadline: Deadline) -> tuple[Reply, bool]:
         """Return the function's answer, and whether this machine's clock may still be wrong."""

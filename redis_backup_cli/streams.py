@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from typing import TextIO
 
-_ASCII = str.maketrans({"…": "...", "·": "-", "─": "-", "►": ">"})
+_ASCII = str.maketrans({"…": "...", "·": "-", "─": "-", "►": ">", "→": "->", "✓": "+", "✗": "x"})
 
 
 class SafeStream(io.TextIOBase):

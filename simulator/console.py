@@ -118,7 +118,7 @@ class Listing:
         if word == "warning":
             self._warnings |= {(about, hint): None} if hint else {}
         elif hint:
-            self._hints[about or str(record.get("trigger_id", ""))] = hint
+            self._hints[about or str(record.get("name") or record.get("trigger_id", ""))] = hint
         elif about:
             self._hints.pop(about, None)
         if self._at_once and hint and hint not in self._texts:
@@ -204,6 +204,9 @@ def _subject_and_detail(record: Mapping[str, Any]) -> tuple[str, str]:
     if record["event"] == "request_finished":
         counts = f"{_instances(record.get('instances', 0))}: {_counts_text(record)}"
         return trigger, _joined("  ", f"{counts} in {record.get('duration_seconds', 0)} s", error)
+    if record["event"] == "check":
+        mark = "✓" if record.get("ok") else "✗" if "ok" in record else "!"
+        return f"{mark} {record.get('name', '')}", str(record.get("detail", ""))
     job_ids = str(record.get("job_ids", ""))
     values = (
         f"job{'s' * (',' in job_ids)} {job_ids}" if job_ids else "",

@@ -18,8 +18,8 @@ MAX_DIFFERENCE = 30.0  # seconds; a header that differs by more is not R-KVStore
 class ApiClock:
     """R-KVStore's clock, as far as its answers have shown it. Threads may share it."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, max_difference: float = MAX_DIFFERENCE) -> None:
+        self._clock, self._max_difference = clock, max_difference
         self._lock = threading.Lock()
         self._low, self._high = 0.0, 0.0  # seconds that it is ahead, at least and at most
         self.is_known = False
@@ -32,7 +32,7 @@ class ApiClock:
         except (ValueError, TypeError, OverflowError):
             return
         low, high = date - received, date + 1 - sent
-        if max(abs(low), abs(high)) > MAX_DIFFERENCE + 2:
+        if max(abs(low), abs(high)) > self._max_difference + 2:
             return
         with self._lock:
             narrowed = max(low, self._low), min(high, self._high)
@@ -40,6 +40,10 @@ class ApiClock:
                 narrowed = low, high
             self._low, self._high = narrowed
             self.is_known = True
+
+    def difference(self) -> float:
+        """Return the seconds that it is certainly ahead; negative if it is behind, 0 if both may be the same."""
+        return min(self._high, 0.0) + max(self._low, 0.0)
 
     def at_least(self) -> datetime:
         """Return the earliest time that the clock may show now; the function's own time before the first answer."""

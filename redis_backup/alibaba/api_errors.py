@@ -31,6 +31,7 @@ _PERMANENT = (
 # The messages of these quote what was signed, with the security token. They are never shown.
 _CREDENTIALS = ("SignatureDoesNotMatch", "IncompleteSignature", "InvalidAccessKeyId", EXPIRED)
 
+_DENIAL = "RAM does not allow"
 BUSY_HINT = "an older backup of the instance is still running; this request starts a new one when that has ended"
 CHANGING_HINT = "the instance is being created or changed; the backup starts when its status is Normal again"
 THROTTLED_HINT = (
@@ -68,6 +69,16 @@ class ApiError(Exception):
     def is_not_found(self) -> bool:
         """Return whether the API does not know the instance."""
         return self.is_one_of(_NOT_FOUND)
+
+    @property
+    def is_denied(self) -> bool:
+        """Return whether RAM does not allow the call."""
+        return self.problem.message.startswith(_DENIAL)
+
+    @property
+    def is_about_credentials(self) -> bool:
+        """Return whether the API refused the credentials themselves, so that every call would fail."""
+        return self.problem.code.startswith(_CREDENTIALS)
 
     def is_one_of(self, codes: Iterable[str]) -> bool:
         """Return whether its code is one of these, with or without a prefix."""
@@ -117,7 +128,7 @@ def problem_of(
             "check that the function still has its role and that its clock is right; then send the request again"
         )
     elif denied or matches(code, _DENIED):
-        message = f"RAM does not allow {action} on {resource}"
+        message = f"{_DENIAL} {action} on {resource}"
         explicit = str((denied or {}).get("NoPermissionType", "")).startswith("Explicit")
         hint = (
             f"a policy explicitly denies {action} on {resource}; remove that statement"

@@ -69,6 +69,13 @@ def shards(
     return parts
 
 
+def delayed_check(request: Request, first: datetime, due: datetime) -> FollowUp:
+    """Return the invocation that shows whether Function Compute honours the delay of a follow-up."""
+    info = FollowUpInfo(first, due, request.kind, request.trigger_id)
+    fields = {"follow": _write_follow_up(info), "check": True, "since": timestamps.render(request.since)}
+    return FollowUp(_task_id(request, (), info), json.dumps(fields).encode(), due, ())
+
+
 def for_later(shard: FollowUp, request: Request, first: datetime, due: datetime) -> list[FollowUp]:
     """Return a shard whose task ID is in use, for a later time: only a new look shows what the first one did."""
     info = read_follow_up(json.loads(shard.payload)["follow"])
@@ -179,6 +186,7 @@ def _task_id(request: Request, items: Iterable[WorkItem], info: FollowUpInfo) ->
         sorted(item.instance.key for item in items),
         timestamps.render(info.due),
         *(["dry_run"] if request.dry_run else []),
+        *(["check", request.trigger_id] if request.is_check else []),
     ]
     return f"backup-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]}"
 

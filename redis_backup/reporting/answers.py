@@ -90,6 +90,16 @@ def lookup_failed(kind: TriggerKind, problem: Problem) -> Any:
     raise (BackupFailed if problem.kind is ErrorKind.PERMANENT else BackupPending)(text)
 
 
+def check_answer(kind: TriggerKind, answer: dict[str, Any]) -> Any:
+    """Return the answer to a check. Raise BackupFailed for triggers that ignore a returned answer, if it is not ok."""
+    if kind is TriggerKind.HTTP:
+        return _http_answer(200 if answer["ok"] else 502, answer)
+    if not (answer["ok"] or kind.has_caller):
+        failed = [f"{each['name']}: {each['detail']}" for each in answer["checks"] if each["ok"] is False]
+        raise BackupFailed(truncate(f"the check failed: {'; '.join(failed)}", _MAX_TEXT))
+    return answer
+
+
 def _http_answer(status: int, body: Mapping[str, Any]) -> dict[str, Any]:
     """Return an HTTP trigger's answer.
 

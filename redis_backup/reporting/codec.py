@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from redis_backup.request.instances import InstanceRef
-from redis_backup.states import ErrorKind, Outcome, Problem, State
+from redis_backup.states import CheckResult, ErrorKind, Outcome, Problem, State
 
 
 def write_instance(instance: InstanceRef, outcome: Outcome) -> dict[str, Any]:
@@ -45,6 +45,22 @@ def read_instance(item: Mapping[str, Any]) -> tuple[InstanceRef, Outcome]:
         progress=progress,
         error=read_problem(item.get("error")),
     )
+
+
+def write_check(result: CheckResult) -> dict[str, Any]:
+    """Write one result of a check as an item of an answer's `checks`: `{"name": "settings", "ok": true, …}`."""
+    return asdict(result)
+
+
+def read_check(item: Mapping[str, Any]) -> CheckResult:
+    """Read what `write_check` wrote. Raise KeyError or TypeError if it is something else.
+
+    `{"name": "settings", "ok": None, "detail": "…"}` → `CheckResult("settings", None, "…")`.
+    """
+    if item["ok"] not in (True, False, None) or isinstance(item["ok"], int) is not isinstance(item["ok"], bool):
+        raise TypeError("ok")
+    hint = item.get("hint")
+    return CheckResult(_string(item["name"]), item["ok"], _string(item["detail"]), _string(hint) if hint else None)
 
 
 def write_problem(problem: Problem | None) -> dict[str, Any] | None:

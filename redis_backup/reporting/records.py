@@ -18,7 +18,7 @@ from redis_backup.request.events import Event, TriggerKind
 from redis_backup.request.instances import InstanceRef
 from redis_backup.request.request import Request, SharedInstance, Totals
 from redis_backup.runtime import Runtime, utc_now
-from redis_backup.states import Outcome, Problem, State
+from redis_backup.states import CheckResult, Outcome, Problem, State
 
 LOOKUP_FAILED = "the tags could not be looked up"
 MAX_BYTES = 2000  # Log Service's SQL reads the first 2,048 bytes of a value
@@ -30,7 +30,7 @@ _EVENTS = {
     State.SUCCEEDED: "backup_succeeded",
     State.FAILED: "backup_failed",
 }
-_SHORTENED_FIRST = {"failed_ids", "error_message", "hint"}
+_SHORTENED_FIRST = {"failed_ids", "error_message", "hint", "detail"}
 _LEVELS = {State.PENDING: "WARNING", State.FAILED: "ERROR"}
 
 
@@ -113,6 +113,12 @@ class Recorder:
                 "error_message": f"{totals.unlisted} instances were not listed" if totals.unlisted else None,
             },
         )
+
+    def check(self, request: Request, result: CheckResult) -> None:
+        """Record one result of a check: at ERROR if it is not ok, at WARNING if it is None."""
+        level = {True: "INFO", False: "ERROR", None: "WARNING"}[result.ok]
+        record = {"name": result.name, "ok": result.ok, "detail": result.detail, "hint": result.hint}
+        self._write(level, "check", {**_request_fields(request), **record})
 
     def nothing_started(
         self, kind: TriggerKind, events: Sequence[Event], *, problem: Problem | None = None, **fields: str

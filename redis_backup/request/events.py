@@ -29,6 +29,7 @@ from redis_backup.errors import InvalidRequest
 MAX_BODY = 1_000_000  # characters; 10,000 instances with their jobs need less
 MAX_ID = 256  # characters of a trigger's ID; it goes along with every follow-up
 _BOM = "\ufeff"
+_CLOUD_EVENT_DATA = "CloudEvent data"  # an event's `place`
 
 
 class JsonObject(dict[str, Any]):
@@ -90,6 +91,11 @@ class Event:
     method: str = ""
     warning: str = ""
     error: str = ""
+
+    @property
+    def fields_are_ours(self) -> bool:
+        """Return whether the fields were written for this function: a CloudEvent's data may be for others, too."""
+        return self.place != _CLOUD_EVENT_DATA
 
 
 def read_events(raw: bytes | str, request_id: str) -> list[Event]:
@@ -156,7 +162,7 @@ def _cloud_event(value: Mapping[str, Any]) -> Event:
     return Event(
         TriggerKind.EVENTBRIDGE,
         _trigger_id(value.get("id")),
-        "CloudEvent data",
+        _CLOUD_EVENT_DATA,
         _json_base64_or_text(data),
         since,
         subject=_one_line(value.get("subject")),
@@ -225,7 +231,7 @@ def _posted_cloud_event(event: Event, headers: Any) -> Event:
     return replace(
         event,
         id=inner.id or event.id,
-        place="CloudEvent data",
+        place=_CLOUD_EVENT_DATA,
         fields=inner.fields,
         since=inner.since or event.since,
         subject=inner.subject,

@@ -28,6 +28,7 @@ FIELDS = (
     "dry_run",
     "reason",
     "jobs",
+    "check",
 )
 # Case, `_` and `-` in a name do not matter, and the singular is accepted too.
 _NAMES = {
@@ -63,6 +64,26 @@ def read_request(
     ValueError, TypeError or KeyError if that is wrong.
     """
     return _Reader(event, defaults, now, read_follow_up).read()
+
+
+def asks_for_check(event: Event) -> bool:
+    """Return whether an event asks for a check instead of backups: `{"check": true}`.
+
+    The data of a CloudEvent never does, and an HTTP body does if it has no fields of its own: there, `check` can be the
+    sender's own field, and the backups must not be left out for that.
+    """
+    fields = event.fields
+    if not isinstance(fields, dict) or not event.fields_are_ours:
+        return False
+    known = {name: _known_name(name) for name in fields}
+    if not event.strict and None in known.values():
+        return False
+    return any(fields[name] is True for name, field in known.items() if field == "check")
+
+
+def _known_name(name: object) -> str | None:
+    """Return the field that is meant, None for an unknown one: `"InstanceId"` → `"instance_ids"`."""
+    return _NAMES.get(re.sub("[_-]", "", str(name)).lower())
 
 
 def _repeated(fields: Mapping[str, Any], name: str) -> str:
@@ -108,8 +129,9 @@ class _Reader:
             reason=self._parse("reason", parsers.reason, "a string of at most 200 characters, not {}") or None,
             jobs=self._parse("jobs", self._jobs, "an object with a list of job IDs for each REGION/r-…, not {}") or {},
             follow_up=follow_up,
+            is_check=self._is_check(),
         )
-        if not (request.instances or request.tags or self.errors):
+        if not (request.instances or request.tags or request.is_check or self.errors):
             self.errors.append(
                 f"instance_ids is missing: the {self.event.place} names no instance; use IDs such as "
                 "r-bp1zxszhcgatnx01, cn-hangzhou/r-bp1zxszhcgatnx01 or an ARN, or use tags"
@@ -121,11 +143,17 @@ class _Reader:
             raise InvalidRequest(self.errors)
         return request
 
+    def _is_check(self) -> bool:
+        """Return whether a check is asked for. Where it cannot be, the field is the sender's own, and means nothing."""
+        if self.event.strict:
+            self._parse("check", parsers.boolean, "true or false, not {}")
+        return asks_for_check(self.event)
+
     def _sort_fields(self) -> None:
         """Put the fields' values into `values`, by the names of FIELDS: `InstanceId` → `instance_ids`."""
         unknown, given = [], self._raw_fields()
         for name, value in given.items():
-            known = _NAMES.get(re.sub("[_-]", "", str(name)).lower())
+            known = _known_name(name)
             if known and (repeated := _repeated(given, name)):
                 self.errors.append(f"{repeated} is given twice")
                 continue

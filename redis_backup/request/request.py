@@ -52,7 +52,10 @@ class FollowUpInfo:
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One complete request. `jobs` maps an instance's key to what earlier answers reported of its backup jobs."""
+    """One complete request. `jobs` maps an instance's key to what earlier answers reported of its backup jobs.
+
+    `is_check`: no backups are asked for, but a check of the function (`redis_backup.check`).
+    """
 
     kind: TriggerKind
     trigger_id: str
@@ -68,6 +71,7 @@ class Request:
     jobs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     follow_up: FollowUpInfo | None = None
     unlisted: int = 0
+    is_check: bool = False
 
     @property
     def earliest_start(self) -> datetime:

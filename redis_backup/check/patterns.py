@@ -1,0 +1,66 @@
+"""Choose the instance IDs with which a check tries the permissions, by the patterns of BACKUP_ALLOW."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from redis_backup.request.instances import REGION, InstanceRef, parse_instance
+
+# No instance has such an ID: R-KVStore's own have no hyphen after `r-` but in the names of nodes, `r-…-db-0`.
+_FILLER = "no-such-instance"
+_WILDCARDS = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """An instance ID to try calls with. `pattern`: of the ID, as RAM and BACKUP_ALLOW may have it.
+
+    `cannot_exist`: no instance has this ID, so that even CreateBackup can be tried with it.
+    """
+
+    instance: InstanceRef
+    pattern: str
+    cannot_exist: bool
+
+
+def regions(allow: Iterable[str], own_region: str) -> list[str]:
+    """Return the regions that the patterns name, and the function's own if one of them has a wildcard for the region.
+
+    `["cn-hangzhou/r-*", "cn-beijing/r-bp1"]` → `["cn-hangzhou", "cn-beijing"]`; `["*"], "cn-shanghai"` →
+    `["cn-shanghai"]`.
+    """
+    found: dict[str, None] = {}
+    for pattern in allow:
+        region = pattern.partition("/")[0]
+        if REGION.fullmatch(region):
+            found[region] = None
+        elif _WILDCARDS.search(region) and own_region:
+            found[own_region] = None
+    return list(found)
+
+
+def probes(allow: Iterable[str], region: str) -> list[Probe]:
+    """Return an ID of the region for each pattern that admits one.
+
+    `["cn-hangzhou/r-bp*"], "cn-hangzhou"` → `[Probe(cn-hangzhou/r-bpno-such-instance, "r-bp*", cannot_exist=True)]`;
+    `["cn-hangzhou/r-1"], "cn-hangzhou"` → `[Probe(cn-hangzhou/r-1, "r-1", cannot_exist=False)]`.
+    """
+    found: dict[InstanceRef, Probe] = {}
+    for pattern in allow:
+        _, slash, id_pattern = pattern.partition("/")
+        if not slash:  # `*` also stands for the slash
+            id_pattern = pattern[pattern.find("*") :] if "*" in pattern else ""
+        instance = parse_instance(_fill(id_pattern), region)
+        if instance and instance.region == region and fnmatchcase(instance.key, pattern):
+            found.setdefault(instance, Probe(instance, id_pattern, "*" in id_pattern))
+    return list(found.values())
+
+
+def _fill(pattern: str) -> str:
+    """Fill the wildcards of an ID's pattern: `"r-bp*"` → `"r-bpno-such-instance"`; `"*"` → `"r-no-such-instance"`."""
+    filler = f"r-{_FILLER}" if pattern.startswith("*") else _FILLER
+    filled = pattern.replace("*", filler, 1).replace("*", "").replace("?", "0")
+    return re.sub(r"\[(!?)([^\]])[^\]]*\]", lambda match: "0" if match[1] else match[2], filled)

@@ -1,0 +1,76 @@
+"""The results of a check: read from the function's answer, and shown as a table."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from redis_backup.reporting.codec import read_check, write_check
+from redis_backup.states import CheckResult
+
+from .hints import printable
+
+_MARKS = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("!", "yellow")}
+_WIDTH = 100  # columns, where there is no terminal to tell
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What the function found. `is_ok`: nothing is wrong that would lose a backup."""
+
+    is_ok: bool
+    results: tuple[CheckResult, ...]
+
+    def to_json(self, *, in_ascii: bool) -> str:
+        """Return it as the function's answer has it."""
+        checks = [write_check(result) for result in self.results]
+        return json.dumps({"ok": self.is_ok, "checks": checks}, indent=2, ensure_ascii=in_ascii)
+
+    @property
+    def summary(self) -> str:
+        """Return the numbers and what to do: `"1 wrong, 1 to look at, 13 fine. …"`."""
+        counts = Counter(result.ok for result in self.results)
+        numbers = f"{counts[False]} wrong (✗), {counts[None]} to look at (!), {counts[True]} fine (✓)"
+        if not self.is_ok:
+            return f"{numbers}. Backups would fail: correct what is marked with ✗, then check again."
+        return f"{numbers}. No backup was started." + (" Look at what is marked with !." if counts[None] else "")
+
+
+def read_check_report(body: bytes) -> CheckReport:
+    """Read the answer to a check. Raise ValueError if it is not JSON, LookupError if it is something else.
+
+    `b'{"ok": true, "checks": [{"name": "memory", "ok": true, "detail": "512 MB"}]}'` →
+    `CheckReport(True, (CheckResult("memory", True, "512 MB"),))`.
+    """
+    answer = json.loads(body)
+    try:
+        results = tuple(read_check(item) for item in answer["checks"])
+        if not isinstance(answer["ok"], bool):
+            raise TypeError("ok")
+    except (TypeError, KeyError, AttributeError) as error:
+        raise LookupError("not the answer to a check") from error
+    return CheckReport(answer["ok"] and not any(result.ok is False for result in results), results)
+
+
+def show_results(results: Sequence[CheckResult], stream: TextIO, *, in_colour: bool) -> None:
+    """Print one row for each result: its mark, its name, what was found, and what to do."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    width = None if stream.isatty() else _WIDTH
+    console = Console(file=stream, highlight=False, width=width, color_system="auto" if in_colour else None)
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(max_width=46, overflow="fold")
+    table.add_column(overflow="fold")
+    for result in results:
+        mark, colour = _MARKS[result.ok]
+        found = Text(printable(result.detail))
+        if result.hint:
+            found.append(f"\n→ {printable(result.hint)}", "bold" if result.ok is False else "")
+        table.add_row(Text(mark, colour), Text(printable(result.name)), found)
+    console.print(table)
