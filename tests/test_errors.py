@@ -37,6 +37,8 @@ ARN = "acs:kvstore:cn-hangzhou:1:instance/r-1"
         ("NoPermission", 403, "permanent"),
         ("MissingInstanceId", 400, "permanent"),
         ("SignatureDoesNotMatch", 400, "permanent"),
+        ("SignatureNotMatch", 403, "permanent"),
+        ("InvalidAccessKeyID", 403, "permanent"),
         ("InvalidSecurityToken.Expired", 400, "permanent"),
         ("NobodyListedThis", 400, "permanent"),
         ("NobodyListedThis", 500, "unknown"),
