@@ -113,12 +113,7 @@ def test_a_function_that_there_is_not(generation: int, name: FunctionName, text:
 @pytest.mark.parametrize(
     ("code", "status", "kind", "text"),
     [
-        (
-            "SignatureDoesNotMatch",
-            400,
-            RefusedError,
-            "Function Compute refused the credentials (SignatureDoesNotMatch)",
-        ),
+        ("SignatureNotMatch", 403, RefusedError, "Function Compute refused the credentials (SignatureNotMatch)"),
         ("InvalidAccessKeyID", 403, RefusedError, "Function Compute refused the credentials (InvalidAccessKeyID)"),
         ("ResourceThrottled", 429, NoAnswerError, "m (ResourceThrottled)"),
         ("InvalidArgument", 400, RefusedError, "m (InvalidArgument)"),
