@@ -57,7 +57,8 @@ def prepare(build: Path) -> Environment:
     plain = build / "plain"
     shutil.rmtree(plain, ignore_errors=True)
     pins = package.read_pins(PROJECT / "deploy" / "constraints.txt")
-    for name, content in package.contents(package.wheels(pins, PROJECT / "build" / "wheels"), ()):
+    hashes = package.read_hashes(PROJECT / package.HASHES)
+    for name, content in package.contents(package.downloads(pins, hashes, package.BUILD / "downloads"), ()):
         (plain / name).parent.mkdir(parents=True, exist_ok=True)
         (plain / name).write_bytes(content)
     package.compile_all(plain)

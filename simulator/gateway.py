@@ -24,6 +24,7 @@ from simulator.exact_clock import InvocationClock
 from simulator.faults import HANG_SECONDS, REDIRECTS
 from simulator.kill_switch import Killed
 from simulator.server import ConnectionDroppedError, Request, Response
+from simulator.signatures import SignatureErrors
 
 if TYPE_CHECKING:
     from simulator.clock import Clock
@@ -59,7 +60,7 @@ class Call:
     fault: str | None
 
 
-class Service(Protocol):
+class Service(SignatureErrors, Protocol):
     """The methods of a service that the gateway calls. Each service's `wire` module has a class for it."""
 
     denial_code: str
@@ -135,7 +136,7 @@ class Gateway:
                 _check_kill_switch(credential)
                 target = service.target(request)
                 now = time.time() + service.clock_offset
-                caller = signatures.verify(signature, credential, self._credentials, now)
+                caller = signatures.verify(signature, credential, self._credentials, now, service)
                 with _call_clock(caller, self._clock) as clock:
                     self._delay(clock)
                     self._limits.check(target.action)

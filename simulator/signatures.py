@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, quote, unquote
 
 from simulator.errors import ApiError
@@ -40,6 +40,16 @@ class Signature:
     sign: Callable[[str, str], str]  # (secret, string to sign) -> value
 
 
+class SignatureErrors(Protocol):
+    """The errors with which a service refuses a credential; each service has codes of its own."""
+
+    def unknown_key(self, access_key_id: str) -> ApiError:
+        """Return the error for an access key ID that does not exist."""
+
+    def wrong_signature(self, string_to_sign: str) -> ApiError:
+        """Return the error for a signature that was made with another secret, or of another request."""
+
+
 def read(request: Request) -> Signature:
     """Return the request's signature, of whichever kind. Raise ApiError when there is none."""
     authorization = request.headers.get("authorization", "")
@@ -52,7 +62,9 @@ def read(request: Request) -> Signature:
     raise ApiError(400, "MissingAccessKeyId", "AccessKeyId is mandatory for this action.")
 
 
-def verify(signature: Signature, credential: Credential | None, store: CredentialStore, now: float) -> Credential:
+def verify(
+    signature: Signature, credential: Credential | None, store: CredentialStore, now: float, errors: SignatureErrors
+) -> Credential:
     """Return the credential that the request was signed with.
 
     `credential`: the one whose ID the signature names. `now`: the machine's time, not the simulated one, since SDKs
@@ -60,18 +72,13 @@ def verify(signature: Signature, credential: Credential | None, store: Credentia
     15 minutes off.
     """
     if credential is None:
-        raise ApiError(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
+        raise errors.unknown_key(signature.access_key_id)
     store.check_token(credential, signature.security_token)
     if abs(_epoch(signature.signed_at) - now) > MAX_SKEW:
         raise ApiError(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
     expected = signature.sign(credential.access_key_secret, signature.string_to_sign)
     if not hmac.compare_digest(expected, signature.value):
-        raise ApiError(
-            400,
-            "SignatureDoesNotMatch",
-            "Specified signature is not matched with our calculation. "
-            f"server string to sign is:{signature.quoted}",  # the real service quotes it, too, with the token
-        )
+        raise errors.wrong_signature(signature.quoted)
     return credential
 
 

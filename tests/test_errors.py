@@ -11,6 +11,7 @@ from redis_backup.errors import InvalidRequest
 from simulator import Fault, Instance, SimulatedClock
 
 ARN = "acs:kvstore:cn-hangzhou:1:instance/r-1"
+CREDENTIALS_HINT = "check that the function still has its role and that its clock is right; then send the request again"
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,8 @@ ARN = "acs:kvstore:cn-hangzhou:1:instance/r-1"
         ("NoPermission", 403, "permanent"),
         ("MissingInstanceId", 400, "permanent"),
         ("SignatureDoesNotMatch", 400, "permanent"),
+        ("SignatureNotMatch", 403, "permanent"),
+        ("InvalidAccessKeyID", 403, "permanent"),
         ("InvalidSecurityToken.Expired", 400, "permanent"),
         ("NobodyListedThis", 400, "permanent"),
         ("NobodyListedThis", 500, "unknown"),
@@ -63,6 +66,9 @@ def test_an_error_is_classified_by_its_code(code: str, status: int, kind: str) -
             None,
             "no instance in region cn-hangzhou has this ID; check the ID, or name another region as REGION/r-1",
         ),
+        ("SignatureDoesNotMatch", None, CREDENTIALS_HINT),
+        ("SignatureNotMatch", None, CREDENTIALS_HINT),
+        ("InvalidAccessKeyID", None, CREDENTIALS_HINT),
         ("SomethingElse", None, None),
     ],
 )

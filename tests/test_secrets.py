@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_backup.alibaba.api_errors import redact
-from simulator import Cloud, Fault, Faults, Fleet, FunctionConfig, Instance, ram
+from simulator import Behaviour, Cloud, Fault, Faults, Fleet, FunctionConfig, Instance, ram
 from simulator.faults import KINDS
 
 MARKS = ("SECRETKEY", "SECRETTOKEN", "SECRETURLSIGNATURE", "SECRETDIAGNOSTIC", "STS.", "Signature=", "FC STS")
@@ -46,8 +46,9 @@ def test_no_fault_lets_a_secret_out(make_cloud, kind: str, generation: int, monk
     faults = Faults(0.5, seed=1, kinds=[kind])
     cloud = make_cloud(
         Instance("r-1"),
-        Instance("r-n", kind="cloud-native"),
+        Instance("r-n", kind="cloud-native", shards=2),
         faults=faults,
+        behaviour=Behaviour(always_shards=True),
         function=FunctionConfig(generation=generation),
     )
     cloud.invoke_async({"instance_ids": "r-1 r-n", "reason": "why"})
@@ -99,10 +100,21 @@ def test_an_event_is_not_quoted(make_cloud, event: Any) -> None:
 
 
 def test_download_urls_stay_where_they_are(make_cloud) -> None:
-    cloud = make_cloud(Instance("r-1"), Instance("r-c", kind="classic-cluster", shards=2))
-    cloud.invoke_async({"instance_ids": "r-1 r-c"})
+    """Even where R-KVStore shows the files of a cloud-native cluster's shards unasked."""
+    cloud = make_cloud(
+        Instance("r-1"),
+        Instance("r-c", kind="classic-cluster", shards=2),
+        Instance("r-n", kind="cloud-native", shards=2),
+        behaviour=Behaviour(always_shards=True),
+    )
+    answers: list[Any] = []
+    genuine = cloud.kvstore.operations["DescribeClusterBackupList"]
+    cloud.kvstore.operations["DescribeClusterBackupList"] = lambda *call: answers.append(genuine(*call)) or answers[-1]
+    cloud.invoke_async({"instance_ids": "r-1 r-c r-n"})
     cloud.platform.drain()
-    assert "backup_succeeded" in json.dumps([record["event"] for record in cloud.logs.records])
+    done = [record["instance_id"] for record in cloud.logs.records if record["event"] == "backup_succeeded"]
+    assert sorted(done) == ["r-1", "r-c", "r-n"]
+    assert "SECRETURLSIGNATURE" in json.dumps(answers)
     assert searched(cloud) == []
 
 

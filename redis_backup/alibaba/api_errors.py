@@ -28,8 +28,9 @@ _PERMANENT = (
     "BackupTimesExceeded",
     "InvalidBackupRetentionPeriod.Malformed",
 )
-# The messages of these quote what was signed, with the security token. They are never shown.
-_CREDENTIALS = ("SignatureDoesNotMatch", "IncompleteSignature", "InvalidAccessKeyId", EXPIRED)
+# R-KVStore's (SignatureDoesNotMatch, …) and Function Compute's (SignatureNotMatch, …). The messages of some quote what
+# was signed, with the security token. They are never shown.
+_CREDENTIALS = ("Signature", "IncompleteSignature", "InvalidAccessKey", EXPIRED)
 
 _DENIAL = "RAM does not allow"
 BUSY_HINT = "an older backup of the instance is still running; this request starts a new one when that has ended"

@@ -1,4 +1,7 @@
-"""Function Compute's errors, with the codes and messages of the real service."""
+"""Function Compute's errors, with the codes and messages of the real service.
+
+https://www.alibabacloud.com/help/en/functioncompute/error-codes
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,21 @@ from simulator.errors import ApiError
 
 def path_not_supported(path: str) -> ApiError:
     """Return the error for a path that is not one of an invocation."""
-    return ApiError(404, "PathNotSupported", f"path {path} is not supported")
+    return ApiError(400, "PathNotSupported", f"'{path}' is not supported")
 
 
-def signature_not_match(expected: str) -> ApiError:
+def unknown_key(access_key_id: str) -> ApiError:
+    """Return the error for an access key ID that does not exist."""
+    return ApiError(403, "InvalidAccessKeyID", f"invalid access key ID '{access_key_id}'")
+
+
+def wrong_signature(string_to_sign: str) -> ApiError:  # noqa: ARG001 this service does not quote it
+    """Return the error for a wrong signature."""
+    message = "The request signature we calculated does not match the signature you provided. "
+    return ApiError(403, "SignatureNotMatch", f"{message}Check your access key and signing method.")
+
+
+def wrong_signature_kind(expected: str) -> ApiError:
     """Return the error for a signature of another kind than the path needs."""
     return ApiError(403, "SignatureNotMatch", f"this path takes a signature of the kind {expected}")
 
@@ -32,7 +46,7 @@ def invalid_argument(message: str) -> ApiError:
 
 def payload_too_large(limit: int) -> ApiError:
     """Return the error for an event of more than `limit` bytes."""
-    return ApiError(413, "PayloadTooLarge", f"payload size exceeds the limit of {limit} bytes of this invocation type")
+    return ApiError(400, "EntityTooLarge", f"payload size exceeds maximum allowed size ({limit} bytes)")
 
 
 def task_exists(task_id: str, status: int) -> ApiError:

@@ -29,6 +29,8 @@ class FunctionComputeWire:
     """Function Compute, as the gateway calls it (`simulator.gateway.Service`)."""
 
     denial_code = "AccessDenied"
+    unknown_key = staticmethod(errors.unknown_key)
+    wrong_signature = staticmethod(errors.wrong_signature)
 
     def __init__(self, service: FunctionCompute) -> None:
         self._service = service
@@ -44,7 +46,7 @@ class FunctionComputeWire:
         else:
             raise errors.path_not_supported(request.path)
         if signature != expected:
-            raise errors.signature_not_match(expected)
+            raise errors.wrong_signature_kind(expected)
         function = unquote(match[match.lastindex or 1])
         resource = f"acs:fc:{request.region or config.region}:{config.account}:{inside}functions/{function}"
         return Target("InvokeFunction", function, request.region, "fc:InvokeFunction", resource)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -19,10 +20,30 @@ def _node_id(state: InstanceState, job: Job) -> str:
     return f"{state.config.id}-db-{job.node}"
 
 
+def _backup_id(job: Job, shard: int = 0) -> int:
+    """Return the ID of a backup file. (Its type is string in a cluster's list, but the sample there has a number.)"""
+    return 500_000_000 + 1000 * job.job_id + shard
+
+
+def _size(job: Job) -> int:
+    """Return a size in bytes that is the same for each answer."""
+    return 1_048_576 * (1 + job.job_id % 97)
+
+
+def _urls(file: str) -> dict[str, str]:
+    """Return the two pre-signed addresses of a file. Whoever has one may read the backup."""
+    path = f"oss.example/{file}?Expires=1&OSSAccessKeyId=LTAI&Signature={URL_SECRET}{file}"
+    return {"BackupDownloadURL": f"https://out.{path}", "BackupIntranetDownloadURL": f"https://in.{path}"}
+
+
+def _expires(backup: Backup, job: Job, offset: float) -> datetime:
+    return datetime.fromtimestamp(job.end + offset, timezone.utc) + timedelta(days=backup.retention_days)
+
+
 def backup_set(state: InstanceState, backup: Backup, job: Job, offset: float) -> dict[str, Any]:
     """Return an entry of DescribeBackups. `offset`: how many seconds the service's clock is ahead."""
     entry = {
-        "BackupId": str(job.job_id + 500_000),
+        "BackupId": _backup_id(job),
         "BackupJobID": job.job_id,
         "BackupStatus": "Success" if job.succeeded else "Failed",
         "BackupMode": backup.mode,
@@ -30,18 +51,14 @@ def backup_set(state: InstanceState, backup: Backup, job: Job, offset: float) ->
         "BackupType": "FullBackup",
         "BackupStartTime": _timestamp(job.start + offset),
         "BackupEndTime": _timestamp(job.end + offset),
-        "BackupSize": 1_048_576 * (1 + job.job_id % 97) if job.succeeded else 0,
+        "BackupSize": _size(job) if job.succeeded else 0,
         "BackupDBNames": "all",
         "EngineVersion": "5.0",
         "NodeInstanceId": _node_id(state, job),
     }
     if backup.retention_days > 0:
-        expires = datetime.fromtimestamp(job.end + offset, timezone.utc) + timedelta(days=backup.retention_days)
-        entry["ExpectExpireTime"] = _timestamp(expires.timestamp())
-    if job.succeeded:
-        path = f"oss.example/{job.job_id}.rdb?Expires=1&OSSAccessKeyId=LTAI&Signature={URL_SECRET}{job.job_id}"
-        entry |= {"BackupDownloadURL": f"https://out.{path}", "BackupIntranetDownloadURL": f"https://in.{path}"}
-    return entry
+        entry["ExpectExpireTime"] = _timestamp(_expires(backup, job, offset).timestamp())
+    return entry | (_urls(f"{job.job_id}.rdb") if job.succeeded else {})
 
 
 def backup_task(state: InstanceState, backup: Backup, job: Job, now: float, offset: float) -> dict[str, Any]:
@@ -60,29 +77,59 @@ def backup_task(state: InstanceState, backup: Backup, job: Job, now: float, offs
 
 
 def cluster_backup(
-    state: InstanceState, backup: Backup, index: int, now: float, lag: float, offset: float
+    state: InstanceState, backup: Backup, index: int, now: float, lag: float, offset: float, *, with_shards: bool = True
 ) -> dict[str, Any]:
     """Return an entry of DescribeClusterBackupList, which has no job ID.
 
-    `index`: its place in the order of starts. Every other start time lacks the Z, as in the documentation's samples.
-    `lag`: seconds between a backup's end and its entry. `offset`: how many seconds the service's clock is ahead.
+    `index`: its place in the order of starts. Every other start time lacks the Z, and every other size is a number, as
+    in the documentation's samples. `lag`: seconds between a backup's end and its entry. `offset`: how many seconds the
+    service's clock is ahead. `with_shards`: whether it has the file of each shard.
     """
-    job = backup.jobs[0]
+    job, size = backup.jobs[0], _size(backup.jobs[0])
     running = now < state.listed_at(backup, job, lag)
     start = _timestamp(job.start + offset)
     entry: dict[str, Any] = {
         "ClusterBackupId": f"cb-{job.job_id + 500_000}",
         "ClusterBackupMode": backup.mode,
-        "ClusterBackupStatus": "RUNNING" if running else "OK" if job.succeeded else "FAILED",
+        "ClusterBackupStatus": "RUNNING" if running else "OK" if job.succeeded else "Failed",
         "ClusterBackupStartTime": start.rstrip("Z") if index % 2 else start,
-        "ClusterBackupSize": "0" if running else str(1_048_576 * (1 + job.job_id % 97)),
+        "ClusterBackupSize": "0" if running else size if index % 2 else str(size),
+        "ShardClassMemory": 1024,
         "Progress": f"{job.progress(now)}%",
         "IsAvail": 1 if job.succeeded and not running else 0,
         "Backups": [],
     }
     if not running:
         entry["ClusterBackupEndTime"] = _timestamp(job.end + offset)
+        if backup.retention_days > 0:
+            entry["ExpectExpireTime"] = _expires(backup, job, offset).strftime("%Y-%m-%dT%H:%MZ")
+        if with_shards:
+            entry["Backups"] = [_shard_backup(state, job, shard, offset) for shard in range(state.config.shards)]
     return entry
+
+
+def _shard_backup(state: InstanceState, job: Job, shard: int, offset: float) -> dict[str, Any]:
+    """Return an entry of a cluster backup's `Backups`: the file of one shard.
+
+    As in the documentation's sample, the end time lacks the Z, and the file's name has the start time in UTC+8.
+    """
+    node = zlib.crc32(f"{state.config.id}/{shard}".encode()) % 1_000_000_000
+    start = datetime.fromtimestamp(int(job.start + offset), timezone(timedelta(hours=8)))
+    name = f"hins{node}_data_{start:%Y%m%d%H%M%S}.rdb"
+    entry = {
+        "BackupId": _backup_id(job, shard),
+        "BackupName": name,
+        "InstanceName": name,
+        "BackupStatus": "OK" if job.succeeded else "ERROR",
+        "BackupStartTime": _timestamp(job.start + offset),
+        "BackupEndTime": _timestamp(job.end + offset).rstrip("Z"),
+        "BackupSize": _size(job) // state.config.shards if job.succeeded else 0,
+        "IsAvail": 1 if job.succeeded else 0,
+        "Engine": "redis",
+        "ExtraInfo": {"CustinsDbVersion": "5.0"},
+        "RecoverConfigMode": None,
+    }
+    return entry | (_urls(name) if job.succeeded else {})
 
 
 def instance(state: InstanceState) -> dict[str, Any]:

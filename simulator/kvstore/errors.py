@@ -42,6 +42,17 @@ def malformed(name: str) -> ApiError:
     return ApiError(400, f"Invalid{name}.Malformed", f"The specified parameter {name} is not valid.")
 
 
+def unknown_key(access_key_id: str) -> ApiError:  # noqa: ARG001 the real service does not quote it
+    """Return the error for an access key ID that does not exist."""
+    return ApiError(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
+
+
+def wrong_signature(string_to_sign: str) -> ApiError:
+    """Return the error for a wrong signature. Its message quotes what was signed, the security token included."""
+    message = "Specified signature is not matched with our calculation. server string to sign is:"
+    return ApiError(400, "SignatureDoesNotMatch", message + string_to_sign)
+
+
 def unknown_operation(name: str) -> ApiError:
     """Return the error for an operation that the API does not have."""
     return ApiError(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Answer = dict[str, Any]
 BACKUP_PAGES = (30, 50, 100, 200, 300)
+CLUSTER_PAGES = (5, 10, 15, 20, *BACKUP_PAGES)
 MAX_IDS = 30
 
 
@@ -28,6 +29,7 @@ class Behaviour:
     wrong_state_code: str = "IncorrectDBInstanceState"  # or OperationDenied.DBInstanceStatus
     cloud_native_tasks: bool = False  # whether DescribeBackupTasks shows a cloud-native cluster's jobs
     tair_only_if_asked: bool = True  # DescribeInstances leaves Tair out unless InstanceType=Tair
+    always_shards: bool = False  # DescribeClusterBackupList shows each shard's file, whatever NoShardBackup says
     refused_types: tuple[str, ...] = ()  # values of InstanceType that DescribeInstances refuses
     extra_total: Mapping[str, int] = field(default_factory=dict)  # by operation: how much too large TotalCount is
 
@@ -107,12 +109,13 @@ class KVStore:
             raise errors.wrong_type()
         begin, end = self._window(values)
         now, lag = self._clock.time(), self.behaviour.listing_lag
+        with_shards = self.behaviour.always_shards or not parameters.flag(values, "NoShardBackup")
         listed = [
-            entries.cluster_backup(state, backup, index, now, lag, self.clock_offset)
+            entries.cluster_backup(state, backup, index, now, lag, self.clock_offset, with_shards=with_shards)
             for index, backup in enumerate(state.backups)
             if begin <= backup.start < end and not state.is_gone(backup, now)
         ]
-        page, number, size = parameters.page(listed[::-1], values, range(1, 301))
+        page, number, size = parameters.page(listed[::-1], values, CLUSTER_PAGES)
         return {"ClusterBackups": page, "MaxResults": len(listed), "PageNumber": number, "PageSize": size}
 
     def describe_instances(self, values: Parameters, region: str | None) -> Answer:
@@ -153,8 +156,8 @@ class KVStore:
 
     def _window(self, values: Parameters) -> tuple[float, float]:
         """Return StartTime and EndTime by the clock. (The parameters are by the service's own.)"""
-        begin, end = (parameters.minute(values, name) - self.clock_offset for name in ("StartTime", "EndTime"))
-        return begin, end
+        begin, end = parameters.window(values)
+        return begin - self.clock_offset, end - self.clock_offset
 
     def _instance(self, values: Parameters, region: str | None) -> InstanceState:
         instance_id = values.get("InstanceId")

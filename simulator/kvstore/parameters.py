@@ -35,7 +35,27 @@ def job_id(values: Parameters) -> int | None:
     return int(text)
 
 
-def minute(values: Parameters, name: str) -> float:
+def flag(values: Parameters, name: str) -> bool:
+    """Return a boolean, False by default: `"true"` and `"True"` → True. (The documents write it both ways.)"""
+    text = values.get(name, "false").lower()
+    if text not in ("true", "false"):
+        raise errors.malformed(name)
+    return text == "true"
+
+
+def window(values: Parameters) -> tuple[float, float]:
+    """Return StartTime and EndTime in seconds since 1970.
+
+    EndTime "must be later than" StartTime, says the document of DescribeBackups, and names no code for one that is not.
+    R-KVStore's documents have one code for a bad EndTime, InvalidEndTime.Malformed.
+    """
+    begin, end = _minute(values, "StartTime"), _minute(values, "EndTime")
+    if end <= begin:
+        raise errors.malformed("EndTime")
+    return begin, end
+
+
+def _minute(values: Parameters, name: str) -> float:
     """Return the named time in seconds since 1970: `"2026-11-24T02:00Z"` → 1795485600.0."""
     text = values.get(name)
     if not text:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 class KVStoreWire:
     """R-KVStore, as the gateway calls it (`simulator.gateway.Service`)."""
 
+    unknown_key = staticmethod(errors.unknown_key)
+    wrong_signature = staticmethod(errors.wrong_signature)
+
     def __init__(self, kvstore: KVStore, account: str, home_region: str, denial_code: str) -> None:
         """Set the region. `home_region`: the region in a resource's name when a call names none."""
         self.denial_code = denial_code

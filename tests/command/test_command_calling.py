@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -32,11 +33,11 @@ def raising(error: BaseException) -> Any:
     return handler
 
 
-def outcome(handler: Any, generation: int = 3, name: FunctionName = NAME) -> Exception:
+def outcome(handler: Any, generation: int = 3, name: FunctionName = NAME, **keys_changed: str) -> Exception:
     """What the command's caller raises for what that function does."""
     with Cloud(Fleet([]), handler=handler, function=FunctionConfig(generation=generation)) as cloud:
         user = cloud.credentials.user
-        keys = Credentials(user.access_key_id, user.access_key_secret, "")
+        keys = replace(Credentials(user.access_key_id, user.access_key_secret, ""), **keys_changed)
         caller = FunctionClient(name, cloud.endpoint, lambda: keys, Timekeeper(cloud.clock))
         with pytest.raises((CommandError, NoAnswerError)) as raised:
             caller.send(b"{}", Deadline(cloud.clock, cloud.clock.monotonic() + 60))
@@ -110,16 +111,23 @@ def test_a_function_that_there_is_not(generation: int, name: FunctionName, text:
     assert (type(error), str(error), error.hint) == (RefusedError, text, hint)
 
 
+@pytest.mark.parametrize("service", ["", "backup-service"])
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"access_key_secret": "wrong"}, "SignatureNotMatch"),
+        ({"access_key_id": "LTAInobody"}, "InvalidAccessKeyID"),
+    ],
+)
+def test_credentials_that_function_compute_refuses(change: dict[str, str], code: str, service: str) -> None:
+    error = outcome(lambda *_: None, 2 if service else 3, replace(NAME, service=service), **change)
+    assert (type(error), str(error)) == (RefusedError, f"Function Compute refused the credentials ({code})")
+    assert error.hint == "check the access key, its token and this machine's clock"
+
+
 @pytest.mark.parametrize(
     ("code", "status", "kind", "text"),
     [
-        (
-            "SignatureDoesNotMatch",
-            400,
-            RefusedError,
-            "Function Compute refused the credentials (SignatureDoesNotMatch)",
-        ),
-        ("InvalidAccessKeyID", 403, RefusedError, "Function Compute refused the credentials (InvalidAccessKeyID)"),
         ("ResourceThrottled", 429, NoAnswerError, "m (ResourceThrottled)"),
         ("InvalidArgument", 400, RefusedError, "m (InvalidArgument)"),
         ("SomethingNew", 503, NoAnswerError, "m (SomethingNew)"),

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import io
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 from types import ModuleType
 
+import packaging
 import pytest
 
+from redis_backup import __version__
 from simulator import Cloud, Fleet, Instance
 
 PROJECT = Path(__file__).parents[2]
@@ -31,21 +38,43 @@ def load_package() -> ModuleType:
 package = load_package()
 
 
-def build(folder: Path) -> str:
-    """Build into the folder; skip where the wheels are neither in build/wheels nor to be had."""
-    command = [sys.executable, str(PROJECT / "deploy" / "package.py"), "--output", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def build(folder: Path, python: str = sys.executable, umask: int = -1, **environ: str) -> str:
+    """Build into the folder and return the summary; skip where the files are neither in the cache nor to be had."""
+    command = [python, str(PROJECT / "deploy" / "package.py"), "--output", str(folder)]
+    done = subprocess.run(
+        command, cwd="/", env=os.environ | environ, umask=umask, capture_output=True, text=True, check=False
+    )
     if re.search(r"connection|resolve|No matching distribution", done.stderr, re.IGNORECASE):
-        pytest.skip(f"the wheels could not be fetched: {done.stderr.strip()[-200:]}")
+        pytest.skip(f"the files could not be fetched: {done.stderr.strip()[-200:]}")
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout[done.stdout.index("redis-backup ") :]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("one") / "package"
-    build(folder)
-    return folder
+    return folder, build(folder)
+
+
+@pytest.fixture
+def folder(built: tuple[Path, str]) -> Path:
+    return built[0]
+
+
+def digests(summary: str) -> list[str]:
+    """The three SHA-256 at the end of a summary: without .pyc, of all files, of the zip."""
+    return re.findall(r"\b[0-9a-f]{64}\b", summary)
+
+
+def other_python() -> str:
+    """A Python of another minor version than this one, if there is one."""
+    for minor in (10, 11, 12, 13, 14):
+        python = shutil.which(f"python3.{minor}")
+        if minor != sys.version_info.minor and python:
+            done = subprocess.run([python, "-c", ""], capture_output=True, check=False)
+            if done.returncode == 0:  # a version manager's shim may be there without its Python
+                return python
+    return sys.executable
 
 
 def run_alone(folder: Path, script: str, environ: dict[str, str]) -> str:
@@ -60,9 +89,158 @@ def run_alone(folder: Path, script: str, environ: dict[str, str]) -> str:
     return done.stdout
 
 
-def test_the_same_input_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
-    build(tmp_path / "package")
-    assert (tmp_path / "package.zip").read_bytes() == folder.with_name("package.zip").read_bytes()
+def test_the_same_sources_give_the_same_bytes_whoever_builds(built: tuple[Path, str], tmp_path: Path) -> None:
+    """With another Python, umask, folder, time zone, locale, hash seed and SOURCE_DATE_EPOCH."""
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "packaging").symlink_to(Path(packaging.__file__).parent)
+    output = tmp_path / "another folder" / "package"
+    summary = build(
+        output,
+        other_python(),
+        0o077,
+        PYTHONPATH=str(tmp_path / "library"),
+        PYTHONHASHSEED="7",
+        PYTHONUTF8="1",
+        LC_ALL="C",
+        TZ="Asia/Tokyo",
+        SOURCE_DATE_EPOCH="1700000000",
+    )
+    assert output.with_name("package.zip").read_bytes() == built[0].with_name("package.zip").read_bytes()
+    assert digests(summary) == digests(built[1])
+    assert len(digests(summary)) == 3
+    modes = {(path.is_dir(), oct(path.stat().st_mode & 0o777)) for path in [output, *output.rglob("*")]}
+    assert modes == {(True, "0o755"), (False, "0o644")}  # Serverless Devs uploads the folder
+
+
+def test_the_summary_says_what_was_made(built: tuple[Path, str]) -> None:
+    folder, summary = built
+    python = package.find_python()
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    megabytes = sum(path.stat().st_size for path in files) / 1e6
+    lines = summary.splitlines()
+    done = f"compiled by Python {package._version(python)}" if python else "NOT compiled, since there is no Python 3.10"
+    assert lines[0].startswith(f"redis-backup {__version__} for the runtime python3.10, {done}")
+    assert lines[1] == f"  {folder}  {len(files):,} files, {megabytes:.1f} MB"
+    pins = package.read_pins(PROJECT / "deploy" / "constraints.txt")
+    shown = dict(each.replace("_", "-").split("==") for each in re.findall(r"\S+==\S+", summary))
+    assert shown == {
+        name: version for name, version in pins.items() if name not in ("alibabacloud-tea-util", "pycparser")
+    }
+
+
+def test_the_digests_are_those_of_standard_tools(built: tuple[Path, str]) -> None:
+    if not shutil.which("sha256sum"):
+        pytest.skip("no sha256sum here")
+    folder, summary = built
+
+    def shell(condition: str) -> str:
+        script = f"find . -type f {condition} | LC_ALL=C sort | xargs sha256sum | sha256sum"
+        return subprocess.run(["/bin/sh", "-c", script], cwd=folder, capture_output=True, text=True, check=True).stdout[
+            :64
+        ]
+
+    archive = hashlib.sha256(folder.with_name("package.zip").read_bytes()).hexdigest()
+    assert digests(summary) == [shell("! -name '*.pyc'"), shell(""), archive]
+
+
+def test_without_the_runtimes_python_the_sources_are_the_same_and_the_summary_says_so(
+    built: tuple[Path, str], tmp_path: Path
+) -> None:
+    if sys.version_info[:2] == (3, 10):
+        pytest.skip("this Python is the runtime's")
+    nowhere = str(tmp_path / "nowhere")
+    places = dict.fromkeys(("PATH", "HOME", "PYENV_ROOT", "UV_PYTHON_INSTALL_DIR"), nowhere)
+    summary = build(tmp_path / "package", **places)
+    assert "NOT compiled, since there is no Python 3.10 here" in summary
+    assert digests(summary)[0] == digests(built[1])[0] == digests(summary)[1]
+
+
+class TestDownloads:
+    """The files of the pins: `made` is where pip finds a small wheel, `cache` where the build keeps it."""
+
+    NAME = "small_thing-1.0-py3-none-any.whl"
+
+    @pytest.fixture
+    def made(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        path = tmp_path / "index" / self.NAME
+        path.parent.mkdir()
+        with zipfile.ZipFile(path, "w") as wheel:
+            about = "small_thing-1.0.dist-info"
+            wheel.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: small-thing\nVersion: 1.0\n")
+            wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+        monkeypatch.setenv("PIP_FIND_LINKS", str(path.parent))
+        return path
+
+    def test_a_broken_file_in_the_cache_is_fetched_again(
+        self, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        cached = tmp_path / "cache" / self.NAME
+        cached.parent.mkdir()
+        cached.write_bytes(made.read_bytes()[:-9])  # as a download that was cut off
+        hashes = {self.NAME: package.sha256(made.read_bytes())}
+        for _ in range(2):
+            assert package.downloads({"small-thing": "1.0"}, hashes, cached.parent) == [cached]
+        assert cached.read_bytes() == made.read_bytes()
+        assert capsys.readouterr().out == (f"{cached} is broken: it is fetched again\npip download small-thing==1.0\n")
+
+    @pytest.mark.parametrize(
+        ("hashes", "fault"),
+        [
+            ({NAME: "0" * 64}, f"not the files that deploy/downloads.sha256 names, though called so: {NAME}"),
+            ({}, "deploy/downloads.sha256 does not have these; check and add them:\n{sha256}  " + NAME),
+        ],
+    )
+    def test_a_file_that_is_not_known_comes_neither_into_the_package_nor_into_the_cache(
+        self, hashes: dict[str, str], fault: str, made: Path, tmp_path: Path
+    ) -> None:
+        with pytest.raises(package.PackageError) as refusal:
+            package.downloads({"small-thing": "1.0"}, hashes, tmp_path / "cache")
+        assert str(refusal.value) == fault.format(sha256=package.sha256(made.read_bytes()))
+        assert list((tmp_path / "cache").iterdir()) == []
+
+    def test_a_download_that_fails_is_told_in_pips_words(self, made: Path, tmp_path: Path) -> None:
+        made.unlink()
+        with pytest.raises(package.PackageError, match=r"(?s)^pip download failed\n.*No matching distribution"):
+            package.downloads({"small-thing": "1.0"}, {self.NAME: "0" * 64}, tmp_path / "cache")
+
+    def test_a_line_of_what_is_not_pinned_has_to_go(self, tmp_path: Path) -> None:
+        with pytest.raises(package.PackageError, match=f"of what is not pinned, remove them: {self.NAME}"):
+            package.downloads({}, {self.NAME: "0" * 64}, tmp_path / "cache")
+
+
+def test_an_sdist_gives_its_modules_and_what_it_requires(tmp_path: Path) -> None:
+    """Without setup.py, and without setuptools, whose versions write METADATA in different ways."""
+    files = {
+        "setup.py": "raise SystemExit",
+        "README.md": "",
+        "thing/__init__.py": "x = 1\n",
+        "thing/part/data.py": "y = 2\n",
+        "tests/test_thing.py": "",
+        "some_thing.egg-info/PKG-INFO": "Metadata-Version: 1.1\nName: some-thing\nVersion: 1.0\n\nProse\n",
+        "some_thing.egg-info/top_level.txt": "thing\n",
+        "some_thing.egg-info/requires.txt": "other[all]>=2\n\n[extra]\nmore\n",
+    }
+    with tarfile.open(tmp_path / "some-thing-1.0.tar.gz", "w:gz") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"some-thing-1.0/{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    assert dict(package.contents([tmp_path / "some-thing-1.0.tar.gz"], ())) == {
+        "thing/__init__.py": b"x = 1\n",
+        "thing/part/data.py": b"y = 2\n",
+        "some_thing-1.0.dist-info/METADATA": (
+            b"Metadata-Version: 1.1\nRequires-Dist: other[all]>=2\nName: some-thing\nVersion: 1.0\n\nProse\n"
+        ),
+    }
+
+
+def test_a_line_that_is_no_hash_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "downloads.sha256").write_text("# a comment\n\nabc  a-1.0.tar.gz\n")
+    with pytest.raises(
+        package.PackageError, match=r"downloads\.sha256: 'abc  a-1\.0\.tar\.gz' is not a line of sha256sum"
+    ):
+        package.read_hashes(tmp_path / "downloads.sha256")
 
 
 def test_the_package_is_small_and_holds_what_is_needed_alone(folder: Path) -> None:

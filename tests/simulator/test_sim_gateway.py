@@ -25,19 +25,20 @@ def test_both_signatures_of_the_sdk_are_taken(algorithm):
 
 @ALGORITHMS
 @pytest.mark.parametrize(
-    ("change", "code"),
+    ("change", "status", "code"),
     [
-        ({"access_key_secret": "wrong"}, "SignatureDoesNotMatch"),
-        ({"access_key_id": "LTAInobody"}, "InvalidAccessKeyId.NotFound"),
-        ({"security_token": "wrong"}, "InvalidSecurityToken.Malformed"),
-        ({"security_token": None}, "InvalidSecurityToken.Malformed"),
+        ({"access_key_secret": "wrong"}, 400, "SignatureDoesNotMatch"),
+        ({"access_key_id": "LTAInobody"}, 404, "InvalidAccessKeyId.NotFound"),
+        ({"security_token": "wrong"}, 400, "InvalidSecurityToken.Malformed"),
+        ({"security_token": None}, 400, "InvalidSecurityToken.Malformed"),
     ],
 )
-def test_a_wrong_credential_is_refused(algorithm, change, code):
+def test_a_wrong_credential_is_refused(algorithm, change, status, code):
     with Cloud(ONE) as cloud:
         credential = dataclasses.replace(cloud.credentials.issue(), **change)
         client = KVStoreClient(cloud, credential, signature_algorithm=algorithm)
         assert client.code("describe_backup_tasks", instance_id="r-1") == code
+        assert [(call.status, call.code) for call in cloud.calls] == [(status, code)]
 
 
 def test_a_wrong_signature_is_answered_with_the_token_in_the_message():

@@ -1,5 +1,7 @@
 """R-KVStore, driven by its own SDK."""
 
+import re
+
 import pytest
 from simulator_clients import KVStoreClient
 from Tea.exceptions import TeaException
@@ -189,11 +191,82 @@ def test_a_cloud_native_cluster_is_listed_elsewhere_and_without_job_ids():
                 cloud.clock.advance(wait)
                 answer = client.describe_cluster_backup_list(region_id="cn-hangzhou", instance_id="r-1", **WINDOW)
                 lists.append([each["ClusterBackupStatus"] for each in answer["ClusterBackups"]])
-        assert lists == [["RUNNING"], ["OK"], ["RUNNING", "OK"], ["FAILED", "OK"]]
+        assert lists == [["RUNNING"], ["OK"], ["RUNNING", "OK"], ["Failed", "OK"]]
         starts = [each["ClusterBackupStartTime"] for each in answer["ClusterBackups"]]
         assert starts == ["2026-11-24T02:01:00", "2026-11-24T02:00:00Z"]
         assert client.code("describe_backups", instance_id="r-1", **WINDOW) == "InstanceType.NotSupport"
         assert client.describe_backup_tasks(instance_id="r-1")["BackupJobs"] == []
+
+
+def test_a_cloud_native_backup_has_a_file_for_each_shard():
+    instance = Instance("r-1", kind="cloud-native", shards=2, duration=60, outcomes=("success", "failed"))
+    with cloud_of(instance) as cloud:
+        client = KVStoreClient(cloud)
+
+        def listed(**parameters):
+            asked = {"region_id": "cn-hangzhou", "instance_id": "r-1", **WINDOW, **parameters}
+            return client.describe_cluster_backup_list(**asked)["ClusterBackups"]
+
+        client.create_backup(instance_id="r-1")
+        assert listed()[0]["Backups"] == []
+        cloud.clock.advance(60)
+        (backup,) = listed()
+        first, second = backup["Backups"]
+        name = first["BackupName"]
+        assert re.fullmatch(r"hins\d+_data_20261124100000\.rdb", name)
+        assert first == {
+            "BackupId": 510_000_000,
+            "BackupName": name,
+            "InstanceName": name,
+            "BackupStatus": "OK",
+            "BackupStartTime": "2026-11-24T02:00:00Z",
+            "BackupEndTime": "2026-11-24T02:01:00",
+            "BackupSize": int(backup["ClusterBackupSize"]) // 2,
+            "IsAvail": 1,
+            "Engine": "redis",
+            "ExtraInfo": {"CustinsDbVersion": "5.0"},
+            "BackupDownloadURL": first["BackupDownloadURL"],
+            "BackupIntranetDownloadURL": first["BackupIntranetDownloadURL"],
+        }
+        assert (second["BackupId"], second["BackupName"] != name) == (510_000_001, True)
+        urls = [each[key] for each in (first, second) for key in ("BackupDownloadURL", "BackupIntranetDownloadURL")]
+        assert (len(set(urls)), all("Signature=SECRETURL" in url for url in urls)) == (4, True)
+        assert backup["ExpectExpireTime"] == "2026-12-01T02:01Z"
+        for text, shards in (("True", 0), ("true", 0), ("False", 2)):
+            assert len(listed(no_shard_backup=text)[0]["Backups"]) == shards
+        assert client.code("describe_cluster_backup_list", instance_id="r-1", no_shard_backup="1", **WINDOW) == (
+            "InvalidNoShardBackup.Malformed"
+        )
+        client.create_backup(instance_id="r-1")
+        cloud.clock.advance(60)
+        files = listed()[0]["Backups"]
+        assert [(each["BackupStatus"], each["IsAvail"], "BackupDownloadURL" in each) for each in files] == [
+            ("ERROR", 0, False)
+        ] * 2
+
+
+def test_a_backup_has_a_number_as_its_id():
+    with cloud_of(Instance("r-1")) as cloud:
+        client = KVStoreClient(cloud)
+        client.create_backup(instance_id="r-1")
+        cloud.clock.advance(60)
+        assert backup_sets(client)[0]["BackupId"] == 510_000_000
+
+
+@pytest.mark.parametrize("kind", ["standard", "cloud-native"])
+@pytest.mark.parametrize(
+    ("begin", "end", "code"),
+    [
+        ("02:00", "02:01", None),
+        ("02:00", "02:00", "InvalidEndTime.Malformed"),
+        ("02:01", "02:00", "InvalidEndTime.Malformed"),
+    ],
+)
+def test_a_window_ends_after_its_start(kind, begin, end, code):
+    operation = "describe_backups" if kind == "standard" else "describe_cluster_backup_list"
+    window = {"start_time": f"2026-11-24T{begin}Z", "end_time": f"2026-11-24T{end}Z"}
+    with cloud_of(Instance("r-1", kind=kind)) as cloud:
+        assert KVStoreClient(cloud).code(operation, instance_id="r-1", **window) == code
 
 
 FLEET = (
