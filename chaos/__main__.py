@@ -24,6 +24,7 @@ INVARIANTS = (
     "every final record is true",
     "each request has one closing record, with the right counts",
     "no secret is written and no redirect is followed",
+    "no check asks for a backup",
     "every invocation ends before its time-out",
     "no more invocations than the follow-ups need",
 )

@@ -42,6 +42,11 @@ def build_event(plan: Plan, since: float, delivered_at: float) -> Any:
     return manual_event(plan, {**request, "since": rfc3339(since)}, since)
 
 
+def check_event(plan: Plan) -> dict[str, Any]:
+    """Return an event that asks for a check, with the round's instances in every other round."""
+    return {"check": True, "instance_ids": [each.id for each in plan.instances] if plan.seed % 2 else []}
+
+
 def manual_event(plan: Plan, request: dict[str, Any], since: float) -> dict[str, Any]:
     """Return a manual request as it is, or as the event of an HTTP trigger."""
     if plan.trigger == "manual":

@@ -29,8 +29,10 @@ class History:
     def __init__(self, cloud: Cloud, plan: Plan, since: float, delivered: set[str]) -> None:
         """Take a round. `since`: the trigger's time. `delivered`: the request IDs of the event's own deliveries."""
         self.cloud, self.plan, self.since, self.delivered = cloud, plan, since, delivered
-        self.invocations = cloud.platform.invocations
-        self.by_access_key = {each.access_key_id: each for each in self.invocations}
+        every = cloud.platform.invocations
+        self.checks = [each for each in every if b'"check": true' in each.event]  # and what they send to the function
+        self.invocations = [each for each in every if each not in self.checks]
+        self.by_access_key = {each.access_key_id: each for each in every}
         self.watch_start = min(600.0, 60.0 + 0.5 * len(plan.instances))  # W of docs/architecture.md, in seconds
 
     @cached_property

@@ -24,7 +24,8 @@ def check(history: History, counts: Counter[str], violations: list[str]) -> None
             _check_records(history, instance, counts, violations)
     if not history.plan.dry_run:
         _check_request_finished(history, violations)
-    for invocation in history.invocations:
+    _check_checks(history, counts, violations)
+    for invocation in (*history.invocations, *history.checks):
         if invocation.timed_out:
             violations.append(f"time-out: {invocation.request_id} did not end before it")
         output = invocation.everything()
@@ -91,6 +92,21 @@ def _check_backups(history: History, instance: InstanceHistory, counts: Counter[
         counts[f"{kind} ({category})"] += 1
         if category == "guaranteed":
             violations.append(text)
+
+
+def _check_checks(history: History, counts: Counter[str], violations: list[str]) -> None:
+    """Check that no check tried to start a backup of an instance, and that checks do not go on for ever."""
+    counts["checks"] += len(history.plan.checks)
+    keys = {each.access_key_id for each in history.checks}
+    real = {each.id for each in history.plan.instances}
+    violations.extend(
+        f"check: {call.request_id} asked for a backup of {call.instance}"
+        for call in history.cloud.calls
+        if call.access_key_id in keys and call.operation == "CreateBackup" and call.instance in real
+    )
+    most = 3 * len(history.plan.checks)  # each sends one invocation to itself, and the same again
+    if history.plan.function.async_task and len({each.request_id for each in history.checks}) > most:
+        violations.append(f"check: more than {most} invocations for {len(history.plan.checks)} checks")
 
 
 def _check_result(history: History, instance: InstanceHistory, counts: Counter[str], violations: list[str]) -> None:

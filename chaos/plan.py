@@ -37,6 +37,7 @@ class Plan:
     republished: bool  # each delivery has an `aliyunpublishtime` of its own
     first_event_lead: float  # how much earlier the first of a batch's two events happened
     deliveries: tuple[float, ...]
+    checks: tuple[float, ...]  # when the function is asked to check itself
     outages: tuple[tuple[float, float], ...]  # (begin, end); what runs then is killed
     function: FunctionConfig
     behaviour: Behaviour
@@ -103,6 +104,7 @@ def draw_plan(seed: int, instances: int | None = None) -> Plan:
         republished=trigger in ("event", "batch") and rng.random() < 0.3,
         first_event_lead=rng.choice((0.0, 0.0, rng.uniform(1, 90))) if trigger == "batch" else 0.0,
         deliveries=_deliveries(rng, fleet, outages),
+        checks=_checks(seed),
         outages=outages,
         function=function,
         behaviour=_behaviour(rng),
@@ -139,6 +141,12 @@ def _deliveries(
     if ends and rng.random() < 0.9:
         times.append(max(ends) + rng.uniform(5, 600))
     return tuple(sorted(times))
+
+
+def _checks(seed: int) -> tuple[float, ...]:
+    """Return when checks come, in one round of four. Drawn apart, so that all else is as in rounds without them."""
+    rng = random.Random(f"chaos/checks/{seed}")  # noqa: S311 replays, no secret
+    return tuple(rng.uniform(0, 400) for _ in range(rng.choice((0, 0, 0, 0, 0, 0, 1, 3))))
 
 
 def _function(rng: random.Random, outside_limits: bool) -> FunctionConfig:

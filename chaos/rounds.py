@@ -64,6 +64,8 @@ def run_plan(plan: Plan, handler: Handler | None = None) -> Round:
         caller = Caller(cloud, plan, since)
         for delay in plan.deliveries:
             caller.deliver(delay)
+        for delay in plan.checks:
+            cloud.invoke_async(events.check_event(plan), delay=delay, punctual=True)
         try:
             cloud.platform.drain(limit=MAX_DELIVERIES)
         except RuntimeError as error:

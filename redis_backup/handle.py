@@ -1,5 +1,7 @@
 """Handle one invocation from end to end: event → request → observe, decide, act → records, follow-ups and report.
 
+An event that asks for a check goes to `redis_backup.check` instead, and starts no backup.
+
 An event can be *delivered* more than once. Instances that are not in a final state when the invocation ends are looked
 at again by a *follow-up*, an invocation that the function sends to itself. A large request is first split into
 *shards*, which are sent in the same way (`redis_backup.followups.payload`).
@@ -44,7 +46,8 @@ def handle(raw: bytes | str, context: Any, runtime: Runtime) -> Any:
     own_context = Context.from_runtime(context, runtime.environ, runtime.clock)
     events = _read_events(raw, own_context.request_id)
     if isinstance(events, list) and len(events) == 1 and asks_for_check(events[0]):
-        return Checker(own_context, runtime).answer(events[0])
+        settings, errors = Settings.read(runtime.environ)
+        return Checker(own_context, settings, errors, runtime).answer(events[0])
     own_context.require_credentials()
     return _Invocation(own_context, Settings.from_environ(runtime.environ), runtime).handle(events)
 

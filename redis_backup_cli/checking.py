@@ -15,6 +15,7 @@ from .hints import printable
 
 _MARKS = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("!", "yellow")}
 _WIDTH = 100  # columns, where there is no terminal to tell
+_INDENT = "    "
 
 
 @dataclass(frozen=True)
@@ -56,21 +57,27 @@ def read_check_report(body: bytes) -> CheckReport:
 
 
 def show_results(results: Sequence[CheckResult], stream: TextIO, *, in_colour: bool) -> None:
-    """Print one row for each result: its mark, its name, what was found, and what to do."""
+    """Print a row for each result: its mark, its name and what was found; below, what is longer, and what to do."""
+    from rich.cells import cell_len
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     width = None if stream.isatty() else _WIDTH
     console = Console(file=stream, highlight=False, width=width, color_system="auto" if in_colour else None)
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(max_width=46, overflow="fold")
-    table.add_column(overflow="fold")
+    names = max((cell_len(printable(result.name)) for result in results), default=0)
+
+    def below(text: str, style: str = "") -> None:
+        for line in Text(text).wrap(console, console.width - len(_INDENT), overflow="fold"):
+            console.print(Text(f"{_INDENT}{line.plain.rstrip()}", style))
+
     for result in results:
         mark, colour = _MARKS[result.ok]
-        found = Text(printable(result.detail))
+        detail, name = printable(result.detail), printable(result.name)
+        row = Text(f"{mark} ", colour).append(name, colour if result.ok is False else "")
+        padding = " " * (names - cell_len(name) + 2)
+        is_short = row.cell_len + len(padding) + cell_len(detail) <= console.width
+        console.print(row.append(f"{padding}{detail}", "none") if is_short else row, soft_wrap=True)
+        if not is_short:
+            below(detail)
         if result.hint:
-            found.append(f"\n→ {printable(result.hint)}", "bold" if result.ok is False else "")
-        table.add_row(Text(mark, colour), Text(printable(result.name)), found)
-    console.print(table)
+            below(f"→ {printable(result.hint)}", "bold" if result.ok is False else "")

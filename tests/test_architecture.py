@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "reconcile": {"request", "alibaba", "top"},
     "followups": {"request", "reconcile", "alibaba", "top"},
     "reporting": {"request", "reconcile", "top"},
-    "handle": {"request", "reconcile", "followups", "reporting", "alibaba", "top"},
+    "check": {"request", "reconcile", "followups", "reporting", "alibaba", "top"},
+    "handle": {"check", "request", "reconcile", "followups", "reporting", "alibaba", "top"},
     "__main__": set[str](),
 }
 # Of the reconciler, others may know what it works on and when it waits, but not how it works.

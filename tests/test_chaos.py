@@ -140,6 +140,7 @@ def _creating(times: int, say: str = "") -> Any:
         (0, {"deliveries": (1.0,)}, "", {"lost", "request_finished"}),
         (3, {"instances": (Instance("r-0", duration=20.0, outcomes=("failed",)),)}, "", {"attempts", "lost"}),
         (1, {"dry_run": True}, "", {"dry run"}),
+        (1, {"checks": (5.0,)}, "", {"check"}),
     ],
 )
 def test_chaos_sees_what_a_function_does_wrong(times: int, changes: Any, say: str, expected: set[str]) -> None:

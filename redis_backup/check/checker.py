@@ -53,11 +53,11 @@ _MAX_INSTANCES = 50  # that are named one by one
 
 
 class Checker:
-    """The check of one invocation."""
+    """The check of one invocation. `setting_errors`: what is wrong with the function's settings."""
 
-    def __init__(self, context: Context, runtime: Runtime) -> None:
+    def __init__(self, context: Context, settings: Settings, setting_errors: Sequence[str], runtime: Runtime) -> None:
         self._context, self._clock = context, runtime.clock
-        self._settings, self._setting_errors = Settings.read(runtime.environ)
+        self._settings, self._setting_errors = settings, setting_errors
         self._recorder = Recorder(runtime, context.request_id)
         self._began = utc_now(runtime.clock)
 
@@ -169,12 +169,14 @@ class Checker:
             detail = f"a permanent access key, {account}"
             hint = "remove the key from the function's environment, and give the function a RAM role"
             return CheckResult("credentials", None, detail, hint)
-        detail = f"temporary ones of the function's role, {account}; Function Compute renews them, each is valid for"
         if not any(check.is_reached for check in checks):
             return CheckResult(
                 "credentials", None, "could not be tried, since R-KVStore was not reached", "check again"
             )
-        return CheckResult("credentials", True, f"{detail} {_CREDENTIALS_LAST}")
+        detail = (
+            f"of the function's role, {account}; they end after {_CREDENTIALS_LAST}, and each invocation has its own"
+        )
+        return CheckResult("credentials", True, detail)
 
     def _instances(self, request: Request) -> Iterator[CheckResult]:
         """Check the instances that the request selects, by a dry run."""
@@ -200,7 +202,9 @@ class Checker:
         for item in unclear[:_MAX_INSTANCES]:
             yield _instance_result(item, None)
         good = len(items) - len(failed) - len(unclear)
-        detail = f"{good} of {len(items)} can be looked at" + "".join(f"; {text}" for text in warnings.texts)
+        detail = f"{good} of {len(items)} can be looked at" + "".join(
+            f"; {text}" for text in warnings.texts if not failed
+        )
         is_ok = False if failed or request.unlisted else None if unclear or warnings.texts else True
         yield CheckResult("instances", is_ok, detail, None if is_ok else "do what the lines of the instances say")
 
@@ -216,7 +220,7 @@ class Checker:
             is_ok = False if self._settings.follow_seconds else None
             yield CheckResult("fc:InvokeFunction", is_ok, detail, first.problem.hint or "check BACKUP_FC_ENDPOINT")
             return
-        detail = f"{what}: allowed; a record `check` with the name `delay` follows in {_DELAY.seconds} s"
+        detail = f"allowed; a record `check` with the name `delay` comes in {_DELAY.seconds} s"
         yield CheckResult("fc:InvokeFunction", True, detail)
         [second] = sender.send([invocation])
         if second.status is SendStatus.REPEAT:
@@ -278,9 +282,7 @@ def _clock_result(api_clock: ApiClock) -> CheckResult:
         return CheckResult("clock", None, "no answer of R-KVStore had a time to compare with", "check again")
     seconds = api_clock.difference()
     if abs(seconds) <= _MAX_CLOCK_DIFFERENCE:
-        return CheckResult(
-            "clock", True, f"R-KVStore's and the function's differ by at most {_MAX_CLOCK_DIFFERENCE:g} s"
-        )
+        return CheckResult("clock", True, f"R-KVStore's differs by at most {_MAX_CLOCK_DIFFERENCE:g} s")
     detail = f"R-KVStore's clock is {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} the function's"
     hint = "a backup can seem older than the event that asked for it; report this to Alibaba Cloud with the region"
     return CheckResult("clock", False if abs(seconds) > _FAR_AHEAD else None, detail, hint)
