@@ -260,7 +260,7 @@ class App:
         """Return the command that waits for this run's backups, indented."""
         given: Sequence[str] = self._context.arguments
         if not self._options["since"]:
-            given = [*given, "--since", timestamps.render(self._report.request.since)]
+            given = ["--since", timestamps.render(self._report.request.since), *given]  # before a `--`
         return f"  {self._context.name} {shlex.join(given)}"
 
     def _fail(self, error: CommandError) -> int:

@@ -74,8 +74,9 @@ def show_results(results: Sequence[CheckResult], stream: TextIO, *, in_colour: b
         mark, colour = _MARKS[result.ok]
         detail, name = printable(result.detail), printable(result.name)
         row = Text(f"{mark} ", colour).append(name, colour if result.ok is False else "")
-        padding = " " * (names - cell_len(name) + 2)
-        is_short = row.cell_len + len(padding) + cell_len(detail) <= console.width
+        room = console.width - row.cell_len - cell_len(detail)
+        padding = " " * min(names - cell_len(name) + 2, max(2, room))
+        is_short = room >= 2
         console.print(row.append(f"{padding}{detail}", "none") if is_short else row, soft_wrap=True)
         if not is_short:
             below(detail)

@@ -121,6 +121,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if options["check"]:
         given = [name for name in _NOT_WITH_CHECK if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT]
         if given:
-            raise click.UsageError(f"--check starts nothing, so leave out --{', --'.join(given).replace('_', '-')}")
+            options_given = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise click.UsageError(f"--check starts nothing, so leave out {options_given}")
     app = App(options, ctx.obj)
     ctx.exit(app.check() if options["check"] else app.run())

@@ -20,7 +20,7 @@ FUNCTION_ARN = FunctionConfig().resource
 PERMISSIONS = [f"kvstore:{operation} cn-hangzhou" for operation in OPERATIONS]
 HEALTHY = {
     "settings": True,
-    "time-out": True,
+    "timeout": True,
     "memory": True,
     "r-kvstore cn-hangzhou": True,
     **dict.fromkeys(PERMISSIONS, True),
@@ -101,7 +101,7 @@ KVSTORE_DOWN = {
         ({"BACKUP_CONCURRENCY": "many"}, {}, {"settings": False}),
         ({"BACKUP_CONCURENCY": "4"}, {}, {"settings": None}),
         ({"BACKUP_FOLLOW_SECONDS": "0"}, {}, {"settings": None}),
-        ({}, {"function": FunctionConfig(timeout="60")}, {"time-out": None}),
+        ({}, {"function": FunctionConfig(timeout="60")}, {"timeout": None}),
         ({}, {"function": FunctionConfig(timeout=120)}, {}),
         ({}, {"function": FunctionConfig(memory=128)}, {"memory": None}),
         ({}, {"function": FunctionConfig(memory=256)}, {}),
@@ -238,7 +238,7 @@ def test_a_function_without_credentials_is_told_about_its_role() -> None:
     answer, _ = handle({"check": True}, {"FC_REGION": "cn-hangzhou"})
     assert {each["name"]: each["ok"] for each in answer["checks"]} == {
         "settings": True,
-        "time-out": None,
+        "timeout": None,
         "memory": None,
         "credentials": False,
         "log store": None,

@@ -21,14 +21,14 @@ def test_the_contexts_credentials_come_before_those_of_the_environment() -> None
     context = SimpleNamespace(
         request_id="1-6b04efa0-00",
         credentials=keys,
-        function=SimpleNamespace(name="f", timeout="120"),
+        function=SimpleNamespace(name="f", timeout="120", memory="512"),
         service=SimpleNamespace(name="s", qualifier="v1"),
         region="cn-hangzhou",
         account_id=123,
     )
     read = Context.from_runtime(context, KEYS, SimulatedClock(1000.0))
     assert read == Context(
-        "1-6b04efa0-00", "cn-hangzhou", "123", "f", "s", "v1", Credentials("id", "secret", "token"), 1000.0, 120.0
+        "1-6b04efa0-00", "cn-hangzhou", "123", "f", "s", "v1", Credentials("id", "secret", "token"), 1000.0, 120.0, 512
     )
     assert "secret" not in repr(read)
     assert (read.stop_work_at, read.stop_sending_at) == (1105.0, 1117.0)
@@ -50,7 +50,7 @@ def test_what_a_bare_context_lacks_comes_from_the_environment() -> None:
 
 def test_no_credentials_at_all_is_said() -> None:
     with pytest.raises(InvalidSetting, match="no credentials: give it a RAM role"):
-        Context.from_runtime(SimpleNamespace(credentials=None), {}, SimulatedClock())
+        Context.from_runtime(SimpleNamespace(credentials=None), {}, SimulatedClock()).require_credentials()
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,17 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {  # the clock at the event's a
         "2026-11-24T02:00:00Z",
         expected("manual", REQUEST_ID, "2026-11-24T02:00:00Z", STANDARD, SHARDS, reason="before release 42"),
     ),
+    "check.json": (
+        "2026-11-24T02:00:00Z",
+        {
+            "answer": "report",
+            "raised": set(),
+            "trigger": "manual",
+            "trigger_id": REQUEST_ID,
+            "at first": {},
+            "in the end": {},
+        },
+    ),
     "manual-list.json": (
         "2026-11-24T02:00:00Z",
         expected("manual", REQUEST_ID, "2026-11-24T02:00:00Z", STANDARD, SHARDS),

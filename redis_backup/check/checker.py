@@ -126,10 +126,10 @@ class Checker:
     def _timeout(self) -> CheckResult:
         timeout = self._context.timeout
         if timeout >= MIN_TIMEOUT:
-            return CheckResult("time-out", True, f"{timeout:g} s")
+            return CheckResult("timeout", True, f"{timeout:g} s")
         detail = f"{timeout:g} s: too short to watch an instance, so that a repeated event can start a second backup"
         return CheckResult(
-            "time-out", None, detail, f"set the function's timeout to {MIN_TIMEOUT:g} s or more; 600 s is best"
+            "timeout", None, detail, f"set the function's timeout to {MIN_TIMEOUT:g} s or more; 600 s is best"
         )
 
     def _memory(self) -> CheckResult:

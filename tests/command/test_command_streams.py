@@ -36,7 +36,8 @@ def run_in_shell(pipeline: Pipeline, command: str, *arguments: str, **changes: s
         ("r-… · 发布", "utf-8", "r-… · 发布"),
         ("r-… · 发布", "ascii", "r-... - \\u53d1\\u5e03"),
         ("r-… é 发布", "gbk", "r-… é 发布"),
-        ("发布 Ω ✓", "latin-1", "\\u53d1\\u5e03 \\u03a9 \\u2713"),
+        ("发布 Ω ☂", "latin-1", "\\u53d1\\u5e03 \\u03a9 \\u2602"),
+        ("✓ ✗ → a", "ascii", "+ x -> a"),
         ("half \ud800", "utf-8", "half \\ud800"),
     ],
 )
