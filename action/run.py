@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -119,10 +120,11 @@ def _sentence(*parts: str | None) -> str:
 
 
 def describe(report: Mapping[str, Any], code: int) -> str:
-    """Return in a line what came of the command: `1 failed, 2 succeeded. A backup, or the function itself, failed`."""
-    counts = ", ".join(f"{count} {state}" for state, count in (report.get("counts") or {}).items())
-    error = (report.get("error") or {}).get("message")
-    return _sentence(counts, error or _MEANINGS.get(code, f"Exit code {code}"))
+    """Return in a line what came of the command: `1 running. Time ran out, …`."""
+    counts = report.get("counts") or Counter(_MARKS[check["ok"]].split()[1] for check in report.get("checks", ()))
+    told = ", ".join(f"{count} {state}" for state, count in counts.items())
+    meaning = "" if told and code in (0, 1) else _MEANINGS.get(code, f"Exit code {code}")
+    return _sentence(told, (report.get("error") or {}).get("message") or meaning)
 
 
 def _escape(text: str) -> str:

@@ -9,15 +9,19 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import signal
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import yaml
-from command_process import PROJECT, Pipeline, run
+from command_process import PROJECT, Pipeline
 
 ACTION = yaml.safe_load((PROJECT / "action.yml").read_text(encoding="utf-8"))
+TIMEOUT = 180  # seconds of the machine's, for a step that hangs; to install takes some
 DRIVER = Path(__file__).with_name("action_driver.py")
 GITHUB = {"repository": "acme/shop", "sha": "9f2c1d7"}
 
@@ -80,7 +84,26 @@ def install_stub(pipeline: Pipeline, temp: Path) -> None:
     (temp / "redis-backup" / "installed-from").write_text(f"{PROJECT}\n")
 
 
-def run_action(pipeline: Pipeline, folder: Path, inputs: dict[str, str], **variables: str) -> Ran:
+def run_step(script: Path, environment: dict[str, str], folder: Path, stop_at: str) -> tuple[int, str]:
+    """Exit code and log of one step. `stop_at`: a text at which the job is cancelled: a signal to the one process."""
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)]
+    log = ""
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        killer = Timer(TIMEOUT, process.kill)
+        killer.start()
+        for line in process.stdout or ():
+            log += line
+            if stop_at and stop_at in line:
+                process.send_signal(signal.SIGINT)
+                stop_at = ""
+        log += process.stderr.read() if process.stderr else ""
+        killer.cancel()
+    return process.returncode, log
+
+
+def run_action(pipeline: Pipeline, folder: Path, inputs: dict[str, str], stop_at: str = "", **variables: str) -> Ran:
     """Run all steps until one fails. `folder` has the runner's files, and the work tree, which is empty."""
     ran, temp, steps = Ran(), folder / "temp", dict[str, dict[str, str]]()
     for each in (temp, folder / "work"):
@@ -101,11 +124,11 @@ def run_action(pipeline: Pipeline, folder: Path, inputs: dict[str, str], **varia
             RUNNER_TEMP=str(temp),
             **variables,
         )
-        ended = run(["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)], environment, folder / "work")
-        ran.code, ran.log, ran.summary = ended.code, ran.log + ended.out + ended.err, ran.summary + summary.read_text()
+        ran.code, log = run_step(script, environment, folder / "work", stop_at)
+        ran.log, ran.summary = ran.log + log, ran.summary + summary.read_text()
         if "id" in step:
             steps |= {f"{step['id']}.outputs.{name}": each for name, each in read_outputs(output.read_text()).items()}
-        if ended.code:
+        if ran.code:
             break
     ran.commands = read_commands(ran.log)
     ran.outputs = {name: evaluate(each["value"], steps=steps) for name, each in ACTION["outputs"].items()}
