@@ -159,12 +159,9 @@ def _write_line(line: str) -> None:
 
 
 def _run(arguments: Sequence[str], path: Path, clock: Clock | None) -> tuple[dict[str, Any], int]:
-    """Run the command, which writes its report into a file. Return the report, {} if there is none, and the exit code.
-
-    The file is line-buffered, so that the command sees it when the disk is full.
-    """
+    """Run the command, which writes its report into a file. Return the report ({} if there is none) and exit code."""
     sys.argv = ["redis-backup", *arguments]  # the name that the command shows when it tells how to join the backups
-    with _no_workflow_commands(), path.open("w", encoding="utf-8", buffering=1) as file, redirect_stdout(file):
+    with _no_workflow_commands(), path.open("w", encoding="utf-8") as file, redirect_stdout(file):
         try:
             code = run_command(clock=clock)
         except SystemExit as ended:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import sys
 import sysconfig
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,8 @@ def test_an_old_python_is_told_what_to_do(tmp_path: Path) -> None:
     stubs = tmp_path / "stubs"
     stubs.mkdir()
     for name in ("python", *re.findall(r"python3[.\d]*", ACTION["runs"]["steps"][0]["run"])):
-        (stubs / name).write_text("#!/bin/sh\nexit 1\n")
+        program = "import sys; sys.version_info = (3, 9); exec(sys.argv[1])"
+        (stubs / name).write_text(f"#!/bin/sh\nexec {sys.executable} -c '{program}' \"$2\"\n")
         (stubs / name).chmod(0o755)
     pipeline = Pipeline(Instance("r-a"))
     ran = run_action(pipeline, tmp_path, INPUTS | {"instances": "r-a"}, PATH=f"{stubs}:/usr/bin:/bin")
