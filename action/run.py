@@ -81,7 +81,7 @@ def _is_true(name: str, value: str) -> bool:
 def summarize(report: Mapping[str, Any], code: int) -> str:
     """Return a report, or an empty one, as Markdown of at most 1 MB: a headline and a table.
 
-    `{"counts": {"succeeded": 1}, "instances": […]}`, 0 → `### Redis backup: 1 succeeded …`.
+    `{"ok": true, "counts": {"succeeded": 1}, "instances": […]}`, 0 → `### Redis backup: 1 succeeded …`.
     """
     rows = sorted((_row(item) for item in _items(report)), key=lambda row: _ORDER.index(row[1]))
     lines = [f"### Redis backup: {_escape(describe(report, code))}", ""]
@@ -124,7 +124,8 @@ def describe(report: Mapping[str, Any], code: int) -> str:
     counts = report.get("counts") or Counter(_MARKS[check["ok"]].split()[1] for check in report.get("checks", ()))
     told = ", ".join(f"{count} {state}" for state, count in counts.items())
     meaning = "" if told and code in (0, 1) else _MEANINGS.get(code, f"Exit code {code}")
-    return _sentence(told, (report.get("error") or {}).get("message") or meaning)
+    error = report.get("error") or {}
+    return _sentence(told, error.get("message") or meaning, error.get("hint"))
 
 
 def _escape(text: str) -> str:

@@ -105,6 +105,9 @@ def test_the_workflow_gives_the_action_what_it_has_and_pins_all_actions() -> Non
     assert set(used["OWNER/redis-backup"]["with"]) <= set(ACTION["inputs"])
     assert used["OWNER/redis-backup"]["uses"].endswith(f"@v{__version__}")
     assert [step["uses"] for step in used.values() if not re.search(r"@v\d+\.\d+\.\d+$", step["uses"])] == []
+    assert used["actions/checkout"]["uses"] in (PROJECT / ".github" / "workflows" / "ci.yml").read_text(
+        encoding="utf-8"
+    )
     wait = Duration().convert(used["OWNER/redis-backup"]["with"]["wait"], None, None)
     assert used["aliyun/configure-aliyun-credentials-action"]["with"]["role-session-expiration"] > wait
 
