@@ -112,6 +112,7 @@ def test_other_rooms_know_the_reconciler_s_types_alone(name: str) -> None:
 PACKAGES = {
     "redis_backup": set[str](),
     "redis_backup_cli": {"redis_backup"},
+    "action": {"redis_backup", "redis_backup_cli"},
     "simulator": {"redis_backup"},
     "chaos": {"simulator"},
     "benchmarks": {"simulator", "chaos"},

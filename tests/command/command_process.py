@@ -106,9 +106,9 @@ def environ(changes: Mapping[str, str]) -> dict[str, str]:
     return bare | dict(changes)
 
 
-def run(command: list[str], environment: Mapping[str, str]) -> Ended:
+def run(command: list[str], environment: Mapping[str, str], folder: Path = PROJECT) -> Ended:
     """Run a process to its end."""
     ended = subprocess.run(
-        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
     return Ended(ended.returncode, ended.stdout, ended.stderr)

@@ -13,25 +13,24 @@ from typing import Any
 import pytest
 import yaml
 from command_process import PROJECT, Ended, Pipeline, run
+from github_runner import ACTION, evaluate, install_stub, run_action
 
+from redis_backup import __version__
+from redis_backup_cli.durations import Duration
 from simulator import Instance
 
 TEXT = (PROJECT / "docs" / "recipes.md").read_text(encoding="utf-8")
 RECIPES = dict(re.findall(r"<!-- recipe: ([a-z-]+) -->\n```[a-z]+\n(.*?)```", TEXT, re.DOTALL))
-POLICIES = [
-    json.loads(text)
+POLICIES = {
+    policy["Statement"][0]["Action"]: policy
     for text in re.findall(r"^```json\n(.*?)```", TEXT, re.DOTALL | re.MULTILINE)
-    if "Statement" in text
-]
+    if "Statement" in (policy := json.loads(text))
+}
+CALLER = POLICIES["fc:InvokeFunction"]
 INSTANCES = (
     Instance("r-bp1zxszhcgatnx01", duration=20, tags={"app": "shop"}),
     Instance("r-2zecluster", region="cn-beijing", duration=20),
 )
-
-
-def steps_of_github(recipe: str) -> str:
-    steps = yaml.safe_load(recipe)["jobs"]["deploy"]["steps"]
-    return "\n".join(step["run"] for step in steps if "run" in step)
 
 
 def script_of_gitlab(recipe: str) -> str:
@@ -49,7 +48,6 @@ def arguments_of_argo(recipe: str) -> str:
 COMMANDS: dict[str, Callable[[str], str]] = {
     "shell": str,
     "serverless-devs": lambda recipe: yaml.safe_load(recipe)["resources"]["web"]["actions"]["pre-deploy"][0]["run"],
-    "github-actions": steps_of_github,
     "gitlab": script_of_gitlab,
     "jenkins": lambda recipe: "\n".join(re.findall(r"sh '(.*)'", recipe)),
     "argo-cd": arguments_of_argo,
@@ -64,20 +62,54 @@ def run_recipe(name: str, pipeline: Pipeline, folder: Path) -> Ended:
         (folder / stub).chmod(0o755)
     commands = COMMANDS[name](RECIPES[name]).replace("./deploy.sh", str(folder / "deploy.sh"))
     path = f"{folder}:{os.environ['PATH']}"
-    variables = {"REDIS_BACKUP": "x", "GITHUB_SHA": "9f2c1d7", "CI_COMMIT_SHA": "9f2c1d7", "BUILD_TAG": "b"}
-    return run(["sh", "-e", "-c", commands], pipeline.environ(PATH=path, **variables))
+    variables = {"REDIS_BACKUP": "x", "CI_COMMIT_SHA": "9f2c1d7", "BUILD_TAG": "b"}
+    return run(["sh", "-e", "-c", commands], pipeline.environ(PATH=path, **variables), folder)
 
 
 def test_every_recipe_is_run_by_a_test() -> None:
-    assert set(RECIPES) == {*COMMANDS, "eventbridge", "console"}
+    assert set(RECIPES) == {*COMMANDS, "github-actions", "eventbridge", "console"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_recipe_waits_for_the_backup_with_no_more_than_the_callers_policy(name: str, tmp_path: Path) -> None:
-    with Pipeline(*INSTANCES, user_policy=POLICIES[0]).running() as pipeline:
+    with Pipeline(*INSTANCES, user_policy=CALLER).running() as pipeline:
         ended = run_recipe(name, pipeline, tmp_path)
         assert (ended.code, pipeline.backups()["r-bp1zxszhcgatnx01"]) == (0, 1), ended.err
         assert ended.out.count("deployed") == (0 if name in ("serverless-devs", "argo-cd") else 1)
+
+
+@pytest.mark.parametrize("name", ["gitlab", "jenkins"])
+def test_a_recipe_keeps_the_report_for_later_steps(name: str) -> None:
+    kept = "redis-backup.json"
+    assert f"--json > {kept}" in COMMANDS[name](RECIPES[name])
+    if name == "gitlab":
+        assert yaml.safe_load(RECIPES[name])["backup"]["artifacts"] == {"when": "always", "paths": [kept]}
+
+
+def test_the_workflow_hands_the_job_ids_to_the_deployment(tmp_path: Path) -> None:
+    steps: list[dict[str, Any]] = yaml.safe_load(RECIPES["github-actions"])["jobs"]["deploy"]["steps"]
+    (backup,) = (step for step in steps if step.get("id") == "backup")
+    assert steps[-1]["run"] == "./deploy.sh"
+    with Pipeline(*INSTANCES, user_policy=CALLER).running() as pipeline:
+        install_stub(pipeline, tmp_path / "temp")
+        ran = run_action(pipeline, tmp_path, backup["with"])
+        assert (ran.code, pipeline.backups()) == (0, {"r-bp1zxszhcgatnx01": 1, "r-2zecluster": 1}), ran.log
+    outputs = {f"backup.outputs.{name}": value for name, value in ran.outputs.items()}
+    ids = evaluate(steps[-1]["env"]["REDIS_BACKUP_JOB_IDS"], steps=outputs)
+    assert sorted(ids.split(",")) == sorted(job for each in ran.report["instances"] for job in each["job_ids"])
+
+
+def test_the_workflow_gives_the_action_what_it_has_and_pins_all_actions() -> None:
+    steps: list[dict[str, Any]] = yaml.safe_load(RECIPES["github-actions"])["jobs"]["deploy"]["steps"]
+    used = {step["uses"].partition("@")[0]: step for step in steps if "uses" in step}
+    assert set(used["OWNER/redis-backup"]["with"]) <= set(ACTION["inputs"])
+    assert used["OWNER/redis-backup"]["uses"].endswith(f"@v{__version__}")
+    assert [step["uses"] for step in used.values() if not re.search(r"@v\d+\.\d+\.\d+$", step["uses"])] == []
+    assert used["actions/checkout"]["uses"] in (PROJECT / ".github" / "workflows" / "ci.yml").read_text(
+        encoding="utf-8"
+    )
+    wait = Duration().convert(used["OWNER/redis-backup"]["with"]["wait"], None, None)
+    assert used["aliyun/configure-aliyun-credentials-action"]["with"]["role-session-expiration"] > wait
 
 
 def test_a_backup_that_fails_keeps_the_deployment_from_happening(tmp_path: Path) -> None:
@@ -99,5 +131,5 @@ def test_the_recipes_name_what_is_deployed() -> None:
         (deployed["eventType"], ""),
         ("", deployed["eventBus"]),
     ]
-    assert POLICIES[1]["Statement"][0]["Resource"].endswith(f"eventbus/{deployed['eventBus']}")
-    assert POLICIES[0]["Statement"][0]["Resource"].endswith(f"functions/{deployed['functionName']}")
+    assert POLICIES["eventbridge:PutEvents"]["Statement"][0]["Resource"].endswith(f"eventbus/{deployed['eventBus']}")
+    assert CALLER["Statement"][0]["Resource"].endswith(f"functions/{deployed['functionName']}")
