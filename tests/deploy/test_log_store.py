@@ -264,7 +264,7 @@ BOOTSTRAP = {
     "a package for another machine": "ImportError: /lib64/libc.so.6: version `GLIBC_2.34' not found",
     "a handler without a dot": f"{PREFIX}Invalid handler 'handler'",
     "a bad setting": f"{PREFIX}redis_backup.errors.InvalidSetting: BACKUP_CONCURRENCY is 'many'",
-    "a bad setting's type": f'{PREFIX}{{"errorMessage": "BACKUP_CONCURRENCY is \'many\'", "errorType": "InvalidSetting"}}',
+    "a bad setting's type": f'{PREFIX}{{"errorMessage": "BACKUP_ALLOW is …", "errorType": "InvalidSetting"}}',
     "a time-out": "2026-11-24T02:59:00Z 1-1 Function timed out after 600 seconds (maxMemoryUsage: 61.00MB)",
     "a kill": "Process exited unexpectedly before completing request (duration: 9ms, maxMemoryUsage: 512.00MB)",
 }
