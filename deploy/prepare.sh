@@ -67,22 +67,24 @@ fi
 export ALIYUN_LOG_CLI_ENDPOINT="https://$region.log.aliyuncs.com" # without https:// it uses plain HTTP
 printf '… account %s, region %s\n' "$account" "$region"
 
+cloud() { aliyun "$@" --region "$region"; }
+
 # The function's role
 
-get_role() { aliyun ram GetRole --RoleName "$role"; }
+get_role() { cloud ram GetRole --RoleName "$role"; }
 create_role() {
-  aliyun ram CreateRole --RoleName "$role" --AssumeRolePolicyDocument "$(cat $files/role-trust-policy.json)"
+  cloud ram CreateRole --RoleName "$role" --AssumeRolePolicyDocument "$(cat $files/role-trust-policy.json)"
 }
 update_role() {
-  aliyun ram UpdateRole --RoleName "$role" --NewAssumeRolePolicyDocument "$(cat $files/role-trust-policy.json)"
+  cloud ram UpdateRole --RoleName "$role" --NewAssumeRolePolicyDocument "$(cat $files/role-trust-policy.json)"
 }
-get_policy() { aliyun ram GetPolicy --PolicyName "$role" --PolicyType Custom; }
-create_policy() { aliyun ram CreatePolicy --PolicyName "$role" --PolicyDocument "$(cat $files/role-policy.json)"; }
+get_policy() { cloud ram GetPolicy --PolicyName "$role" --PolicyType Custom; }
+create_policy() { cloud ram CreatePolicy --PolicyName "$role" --PolicyDocument "$(cat $files/role-policy.json)"; }
 update_policy() {
-  aliyun ram CreatePolicyVersion --PolicyName "$role" --PolicyDocument "$(cat $files/role-policy.json)" \
+  cloud ram CreatePolicyVersion --PolicyName "$role" --PolicyDocument "$(cat $files/role-policy.json)" \
     --SetAsDefault true --RotateStrategy DeleteOldestNonDefaultVersionWhenLimitExceeded
 }
-attach_policy() { aliyun ram AttachPolicyToRole --RoleName "$role" --PolicyName "$role" --PolicyType Custom; }
+attach_policy() { cloud ram AttachPolicyToRole --RoleName "$role" --PolicyName "$role" --PolicyType Custom; }
 
 ensure "role $role" 'ram:GetRole ram:CreateRole ram:UpdateRole' get_role create_role update_role
 ensure "policy $role" 'ram:GetPolicy ram:CreatePolicy ram:CreatePolicyVersion' get_policy create_policy update_policy
@@ -137,12 +139,10 @@ items alert 'log:GetJob log:CreateJob log:UpdateJob' "$files"/alerts.*.json
 # The bus of pipelines, and the rule that sends its events to the function
 
 link=AliyunServiceRoleForEventBridgeSendToFC
-get_link() { aliyun ram GetRole --RoleName $link; }
-create_link() {
-  aliyun resourcemanager CreateServiceLinkedRole --ServiceName sendevent-fc.eventbridge.aliyuncs.com --region "$region"
-}
+get_link() { cloud ram GetRole --RoleName $link; }
+create_link() { cloud resourcemanager CreateServiceLinkedRole --ServiceName sendevent-fc.eventbridge.aliyuncs.com; }
 bus() { # EventBridge answers with status 200 when it refuses, too.
-  reply=$(aliyun eventbridge "$@" --EventBusName "$eventBus" --region "$region" 2>&1) || {
+  reply=$(cloud eventbridge "$@" --EventBusName "$eventBus" 2>&1) || {
     printf '%s\n' "$reply"
     return 1
   }
