@@ -84,7 +84,9 @@ class Provider:
         self._schemas = schemas
         self._socket = folder / "provider.sock"
         self._regions: list[str] = []
-        self._server = grpc.server(futures.ThreadPoolExecutor(8))
+        self._server = grpc.server(
+            futures.ThreadPoolExecutor(8), options=[("grpc.max_receive_message_length", -1)]
+        )  # a package is big
         self._server.add_generic_rpc_handlers([_Handlers(self._calls())])
         self._server.add_insecure_port(f"unix:{self._socket}")
         address = {"Network": "unix", "String": str(self._socket)}
@@ -95,7 +97,9 @@ class Provider:
         self._server.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._server.stop(grace=None)
 
     def _calls(self) -> dict[str, tuple[Any, Callable[[Any], Any]]]:
@@ -130,9 +134,9 @@ class Provider:
         return _M["Nothing"]()
 
     def _plan(self, request: Any) -> Any:
-        """What the configuration says, and unknown what the cloud will say."""
+        """What the configuration says, and of a new resource unknown what the cloud will say."""
         state = _decode(request.proposed_new_state)
-        if state is not None:
+        if state is not None and _decode(request.prior_state) is None:
             for name, attribute in self._schemas["resources"][request.type_name]["attributes"].items():
                 if attribute["computed"] and state[name] is None:
                     state[name] = _UNKNOWN

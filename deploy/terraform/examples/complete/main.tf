@@ -94,7 +94,8 @@ output "caller_policy" {
 }
 
 output "saved_searches" {
-  value = module.redis_backup.saved_searches
+  value     = module.redis_backup.saved_searches
+  sensitive = true # not a secret, but too long for the screen
 }
 
 output "next_steps" {

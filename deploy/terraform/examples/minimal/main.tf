@@ -47,7 +47,8 @@ module "redis_backup" {
 }
 
 output "saved_searches" {
-  value = module.redis_backup.saved_searches
+  value     = module.redis_backup.saved_searches
+  sensitive = true # not a secret, but too long for the screen
 }
 
 output "next_steps" {
