@@ -43,7 +43,8 @@ RESOURCES = {  # Terraform's type: Pulumi's module and class
 SINGULAR = {
     **{name: name.removesuffix("s") for name in ("commands", "entrypoints", "tokens", "param_lists", "query_lists")},
     **{name: name.removesuffix("s") for name in ("log_reduce_black_lists", "log_reduce_white_lists", "statements")},
-    **{"actions": "action", "resources": "resource"},
+    "actions": "action",
+    "resources": "resource",
 }
 SCALARS = {"str": "string", "int": "number", "float": "number", "bool": "bool"}
 
@@ -51,7 +52,8 @@ SCALARS = {"str": "string", "int": "number", "float": "number", "bool": "bool"}
 def schemas() -> dict[str, Any]:
     """Return `{"provider": block, "resources": {type: block}, "data_sources": {type: block}}`; cached in build/.
 
-    A block is `{"attributes": {name: {"type", "required", "computed"}}, "blocks": {name: {"block", "required", "single"}}}`.
+    A block has attributes, each with `type`, `required` and `computed`, and blocks, each with `block`, `required` and
+    `single`. Raise CalledProcessError if the package cannot be downloaded, ValueError if it is not as expected.
     """
     code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
     cached = BUILD / "terraform" / f"schemas-{VERSION}-{code}.json"
