@@ -3,8 +3,9 @@
 # https://help.aliyun.com/zh/sls/developer-reference/data-structure-of-alert-resource-data
 
 locals {
+  alert_email  = var.alert_email == null ? local.serverless.vars.alertEmail : var.alert_email
   makes_policy = var.alerts && var.alert_action_policy == null
-  has_email    = local.makes_policy && var.alert_email != null
+  has_email    = local.makes_policy && local.alert_email != ""
   has_webhook  = local.makes_policy && nonsensitive(var.alert_webhook != null)
   is_told      = local.has_email || local.has_webhook
 
@@ -27,7 +28,7 @@ resource "alicloud_log_resource_record" "user" {
   value = jsonencode({
     user_id       = local.name
     user_name     = local.name
-    email         = [var.alert_email]
+    email         = [local.alert_email]
     country_code  = "86"
     phone         = ""
     enabled       = true

@@ -2,44 +2,45 @@
 # them: with one, each event would arrive twice. Alibaba Cloud's events arrive on the bus `default`, where Function
 # Compute makes the rule of its trigger itself.
 
+locals {
+  has_event_bus = var.event_bus_enabled && local.values.eventBus != ""
+}
+
 resource "alicloud_event_bridge_service_linked_role" "function" {
-  count        = var.service_linked_role && (var.event_bus_enabled || var.maintenance_trigger) ? 1 : 0
+  count        = var.service_linked_role && (local.has_event_bus || var.maintenance_trigger) ? 1 : 0
   product_name = "AliyunServiceRoleForEventBridgeSendToFC"
 }
 
 resource "alicloud_event_bridge_event_bus" "pipeline" {
-  count          = var.event_bus_enabled ? 1 : 0
+  count          = local.has_event_bus ? 1 : 0
   event_bus_name = local.values.eventBus
   description    = "Events of deployment pipelines"
 }
 
 resource "alicloud_event_bridge_rule" "pipeline" {
-  count          = var.event_bus_enabled ? 1 : 0
+  count          = local.has_event_bus ? 1 : 0
   event_bus_name = alicloud_event_bridge_event_bus.pipeline[0].event_bus_name
   rule_name      = local.values.eventRule
   description    = "Sends a pipeline's event before a deployment to the function ${local.name}"
-  filter_pattern = jsonencode({ source = [local.values.eventSource], type = [local.values.eventType] })
+  filter_pattern = jsonencode(local.documents["event-pattern"])
   status         = "ENABLE"
 
-  targets {
-    target_id           = local.values.functionName
-    type                = "acs.fc.function"
-    endpoint            = "acs:fc:${var.region}:${local.account}:functions/${alicloud_fcv3_function.backup.function_name}"
-    push_retry_strategy = "EXPONENTIAL_DECAY_RETRY" # for a day; a repeat of an event starts no second backup
+  dynamic "targets" {
+    for_each = local.documents["event-targets"]
+    content {
+      target_id           = targets.value.Id
+      type                = targets.value.Type
+      endpoint            = targets.value.Endpoint
+      push_retry_strategy = targets.value.PushRetryStrategy
 
-    param_list {
-      resource_key = "functionName"
-      form         = "CONSTANT"
-      value        = alicloud_fcv3_function.backup.function_name
-    }
-    param_list {
-      resource_key = "Qualifier"
-      form         = "CONSTANT"
-      value        = "LATEST"
-    }
-    param_list {
-      resource_key = "Body"
-      form         = "ORIGINAL" # the whole CloudEvent: without its time each delivery would be a new request
+      dynamic "param_list" {
+        for_each = targets.value.ParamList
+        content {
+          resource_key = param_list.value.ResourceKey
+          form         = param_list.value.Form
+          value        = try(param_list.value.Value, null)
+        }
+      }
     }
   }
 

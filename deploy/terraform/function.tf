@@ -34,7 +34,8 @@ resource "alicloud_fcv3_function" "backup" {
 
   code {
     # The package itself, not an object of OSS: nothing else has to exist, and a new package is a change that is seen.
-    zip_file = fileexists(local.package) ? filebase64(local.package) : ""
+    # It is not a secret, but would fill the screen with megabytes.
+    zip_file = sensitive(fileexists(local.package) ? filebase64(local.package) : "")
   }
 
   instance_lifecycle_config {

@@ -11,7 +11,7 @@ locals {
   name     = coalesce(var.name, local.serverless.vars.functionName)
   schedule = { for name, schedule in var.schedules : name => schedule if schedule != null }
   values = merge(
-    { for name, value in local.serverless.vars : name => tostring(value) },
+    { for name, value in local.serverless.vars : name => value == null ? "" : tostring(value) },
     {
       region       = var.region
       functionName = local.name
@@ -35,7 +35,10 @@ locals {
   )
   escaped = { for name, value in local.values : name => regex("^\"(.*)\"$", jsonencode(value))[0] }
 
-  files = ["role-policy", "role-trust-policy", "caller-policy", "log-index", "dashboard", "alerts", "queries"]
+  files = [
+    "role-policy", "role-trust-policy", "caller-policy", "log-index", "dashboard", "alerts", "queries", "event-pattern",
+    "event-targets",
+  ]
   texts = merge(
     { for name in local.files : name => file("${path.module}/../${name}.json") },
     { function = jsonencode(local.serverless.resources.backup.props) },

@@ -41,6 +41,7 @@ output "saved_searches" {
 output "next_steps" {
   description = "What to run next."
   value       = <<-TEXT
+    # redis-backup is .venv/bin/redis-backup of the repository; docs/recipes.md shows how pipelines install it.
     # 1. Check the account, permissions and settings. No backup is started.
     redis-backup --check ${local.function_options}
 
