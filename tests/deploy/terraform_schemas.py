@@ -12,6 +12,7 @@ import ast
 import fcntl
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -81,7 +82,6 @@ class _Package:
 
     def __init__(self, wheel: Path) -> None:
         self._archive = zipfile.ZipFile(wheel)
-        self._modules: dict[str, dict[str, ast.ClassDef]] = {}
 
     def read(self) -> dict[str, Any]:
         """Return the schemas of the resources above, of the data source for the account, and of the provider."""
@@ -123,10 +123,12 @@ class _Package:
 
     def _arguments(self, module: str, name: str) -> dict[str, tuple[ast.expr | None, bool]]:
         """The arguments of a class's `__init__`: their annotation, and whether they are required."""
-        if module not in self._modules:
-            tree = ast.parse(self._archive.read(f"pulumi_alicloud/{module}.py"))
-            self._modules[module] = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-        methods = [node for node in self._modules[module][name].body if isinstance(node, ast.FunctionDef)]
+        text = self._archive.read(f"pulumi_alicloud/{module}.py").decode()
+        class_ = re.search(
+            rf"^class {name}\b.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL
+        )  # a module is long to parse
+        assert class_, f"{module} has no {name}"
+        methods = [node for node in ast.walk(ast.parse(class_[0])) if isinstance(node, ast.FunctionDef)]
         found = next(method.args for method in methods if method.name == "__init__")
         plain = {argument.arg: (argument.annotation, True) for argument in found.args[1:]}
         pairs = zip(found.kwonlyargs, found.kw_defaults, strict=True)
