@@ -1,5 +1,5 @@
-# The alerts of deploy/alerts.json, and the action policy that says who is told. Log Service calls e-mail addresses and
-# webhooks "records"; it keeps them, and action policies, in one region for all projects of an account.
+# The alerts of deploy/alerts.json, and the action policy that says who is told. E-mail addresses, webhooks and action
+# policies are records of Log Service, which keeps them in one region for all projects of an account.
 # https://help.aliyun.com/zh/sls/developer-reference/data-structure-of-alert-resource-data
 
 locals {
