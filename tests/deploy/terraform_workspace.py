@@ -53,7 +53,7 @@ class Workspace:
         return subprocess.run(full, env=self._environ, capture_output=True, text=True, check=False)
 
     def edit(self, file: str, old: str, new: str) -> None:
-        """Replace a string in a file of the module, where it is once."""
+        """Replace a string in a file, named from the module's folder, that has it once."""
         path = self.module / file
         text = path.read_text(encoding="utf-8")
         assert text.count(old) == 1, f"{old!r} is {text.count(old)} times in {file}"

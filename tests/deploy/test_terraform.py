@@ -328,6 +328,21 @@ def test_what_is_switched_off_is_not_made(workspace: Workspace) -> None:
     assert json.loads(nightly["payload"])["tags"] == odd
 
 
+@needs_terraform
+def test_what_is_changed_in_s_yaml_is_changed_here(workspace: Workspace) -> None:
+    workspace.edit("../../s.yaml", "  alertEmail: ''", "  alertEmail: team@example.com")
+    workspace.edit("../../s.yaml", "  eventBus: deployments", "  eventBus: ''")
+    workspace.edit("../../s.yaml", "  nightly: CRON_TZ=Asia/Shanghai 0 0 2 * * *", "  nightly: '@every 12h'")
+    workspace.edit("../../s.yaml", "      timeout: 600 ", "      timeout: 660 ")
+    made, shown = workspace.planned(variables={"region": REGION, "tags": TAGS})
+    user = json.loads(made["alicloud_log_resource_record.user[0]"]["value"])
+    nightly = json.loads(made['alicloud_fcv3_trigger.timer["nightly"]']["trigger_config"])
+    assert (user["email"], nightly["cronExpression"]) == (["team@example.com"], "@every 12h")
+    assert made["alicloud_fcv3_function.backup"]["timeout"] == 660
+    assert not any("event_bus" in address for address in made)
+    assert "Nobody is told" not in shown
+
+
 BAD = {
     "region": "Hangzhou",
     "tags": {},
@@ -390,6 +405,8 @@ def test_the_complete_example_and_the_readme_have_every_variable_and_output() ->
     assert set(re.findall(r"^  (\w+) +=", call, re.MULTILINE)) - {"source", "providers"} == set(variables)
     readme = (MODULE / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `(\w+)` \|", readme, re.MULTILINE) == [*variables, *outputs]
+    links = re.findall(r"\]\((?!https://)([^)#]+)\)", readme)
+    assert [link for link in links if not (MODULE / link).exists()] == []
 
 
 # What the provider calls to create, read, update and delete a resource of each type, by RAM's names of the actions.
