@@ -3,6 +3,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3 python3.13; 
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 READY := .venv/.ready
+SCHEMAS := .venv/.schemas
 
 .PHONY: help demo test lint chaos mutants bench package serve clean
 help:  ## What there is
@@ -15,10 +16,14 @@ $(READY): pyproject.toml requirements.txt deploy/constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt --requirement requirements.txt --editable '.[dev]'
 	@touch $(READY)
 
+$(SCHEMAS): $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt --editable '.[schemas]'
+	@touch $(SCHEMAS)
+
 demo: $(READY)  ## A timer event is backed up, then a pipeline waits for its backup; no account needed
 	@$(BIN)/python -m simulator demo
 
-test: $(READY)  ## All tests
+test: $(READY) $(SCHEMAS)  ## All tests
 	@$(BIN)/python -m pytest -n auto --cov --cov-report=term --cov-fail-under=98
 
 lint: $(READY)  ## Format, lint and types

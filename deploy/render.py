@@ -1,12 +1,13 @@
 """Fill in `${vars.…}` and `${account}` in deploy/*.json from the vars of s.yaml: python deploy/render.py ACCOUNT_ID
 
-The results go to build/deploy/, where the commands of docs/deployment.md and log.tf take them from.
+The results go to build/deploy/, where deploy/prepare.sh takes them from. `vars.sh` has the vars, for a shell.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parent.parent
 OUT = PROJECT / "build" / "deploy"
+NAMES = ("name", "savedsearchName", "dashboardName")  # of what Log Service's API takes one at a time
 
 
 def values(account: str) -> dict[str, str]:
@@ -22,7 +24,8 @@ def values(account: str) -> dict[str, str]:
     if not re.fullmatch(r"\d{16}", account):
         raise ValueError(f"an account ID has 16 digits, unlike {account!r}; `aliyun sts GetCallerIdentity` shows yours")
     variables = yaml.safe_load((PROJECT / "s.yaml").read_text(encoding="utf-8"))["vars"]
-    return {"account": account, **{f"vars.{name}": str(value) for name, value in variables.items()}}
+    strings = {name: "" if value is None else str(value) for name, value in variables.items()}
+    return {"account": account, **{f"vars.{name}": value for name, value in strings.items()}}
 
 
 def fill(text: str, known: Mapping[str, str], *, in_json: bool = True) -> str:
@@ -48,9 +51,12 @@ def main(arguments: list[str]) -> int:
     for source in sorted(Path(__file__).parent.glob("*.json")):
         text = fill(source.read_text(encoding="utf-8"), known)
         (OUT / source.name).write_text(text, encoding="utf-8")
-        if isinstance(items := json.loads(text), list):  # the commands send one at a time
-            for item in items:
-                (OUT / f"{source.stem}.{item.get('name') or item['savedsearchName']}.json").write_text(json.dumps(item))
+        content = json.loads(text)
+        for item in content if isinstance(content, list) else [content]:  # the commands send one at a time
+            if name := next((item[key] for key in NAMES if key in item), None):
+                (OUT / f"{source.stem}.{name}.json").write_text(json.dumps(item), encoding="utf-8")
+    lines = [f"{name.removeprefix('vars.')}={shlex.quote(value)}\n" for name, value in known.items()]
+    (OUT / "vars.sh").write_text("".join(lines), encoding="utf-8")
     sys.stdout.write(f"{OUT.relative_to(PROJECT)}/: {', '.join(sorted(path.name for path in OUT.glob('*.json')))}\n")
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -74,14 +74,13 @@ class Context:
                 environ.get("ALIBABA_CLOUD_SECURITY_TOKEN", ""),
             )
         timeout = _number(read("function.timeout"))
-        qualifier = read("service.qualifier", "FC_QUALIFIER")
         return cls(
             request_id=read("request_id") or "unknown",
             region=read("region", "FC_REGION"),
             account_id=read("account_id", "FC_ACCOUNT_ID"),
             function=read("function.name", "FC_FUNCTION_NAME"),
             service=read("service.name", "FC_SERVICE_NAME"),
-            qualifier="" if qualifier == "LATEST" else qualifier,
+            qualifier=_qualifier(read),
             credentials=credentials,
             started=clock.monotonic(),
             timeout=timeout if timeout > 0 else _DEFAULT_TIMEOUT,
@@ -96,6 +95,23 @@ def _number(text: str) -> float:
     except ValueError:
         return 0.0
     return number if math.isfinite(number) else 0.0
+
+
+def _qualifier(read: Callable[[str, str], str]) -> str:
+    """Return the alias or version by which this invocation came, or an empty string for LATEST.
+
+    Only the context names an alias. Without it (python3.12), the environment has the version: `FC_FUNCTION_VERSION`,
+    or `FC_VER_ID` on Debian 10. The version of LATEST is 0 in Function Compute's API.
+    https://www.alibabacloud.com/help/en/functioncompute/fc/environment-variables
+    """
+    for path, variable in (
+        ("service.qualifier", "FC_QUALIFIER"),
+        ("service.version_id", "FC_FUNCTION_VERSION"),
+        ("", "FC_VER_ID"),
+    ):
+        if name := read(path, variable):
+            return "" if name in ("LATEST", "0") else name
+    return ""
 
 
 def request_time(request_id: str, now: datetime) -> datetime | None:

@@ -48,6 +48,27 @@ def test_what_a_bare_context_lacks_comes_from_the_environment() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("service", "environ", "qualifier"),
+    [
+        ({"qualifier": "prod"}, {"FC_FUNCTION_VERSION": "3"}, "prod"),
+        ({"qualifier": "LATEST"}, {"FC_VER_ID": "0"}, ""),
+        ({"qualifier": "", "version_id": "3"}, {}, "3"),
+        (None, {"FC_QUALIFIER": "prod"}, "prod"),
+        (None, {"FC_FUNCTION_VERSION": "3"}, "3"),
+        (None, {"FC_FUNCTION_VERSION": "LATEST"}, ""),
+        (None, {"FC_VER_ID": "3"}, "3"),
+        (None, {"FC_VER_ID": "0"}, ""),
+        (None, {}, ""),
+    ],
+)
+def test_the_alias_is_known_from_the_context_or_the_version_from_the_environment(
+    service: dict[str, str] | None, environ: dict[str, str], qualifier: str
+) -> None:
+    context = SimpleNamespace(service=SimpleNamespace(**service)) if service else None
+    assert Context.from_runtime(context, {**KEYS, **environ}, SimulatedClock()).qualifier == qualifier
+
+
 def test_no_credentials_at_all_is_said() -> None:
     with pytest.raises(InvalidSetting, match="no credentials: give it a RAM role"):
         Context.from_runtime(SimpleNamespace(credentials=None), {}, SimulatedClock()).require_credentials()

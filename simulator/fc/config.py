@@ -11,6 +11,7 @@ class FunctionConfig:
     """A function's settings. All durations are in seconds of the clock.
 
     `generation`: 2 (functions are in services) or 3 (no services). `timeout` may be a string, as in some runtimes.
+    `qualifier`: the alias or version by which every event invokes it.
     """
 
     name: str = "redis-backup"
@@ -36,6 +37,10 @@ class FunctionConfig:
 
     @property
     def resource(self) -> str:
-        """Return the function's name in RAM policies."""
-        inside = f"services/{self.service}/" if self.generation == 2 else ""
-        return f"acs:fc:{self.region}:{self.account}:{inside}functions/{self.name}"
+        """Return the function's name in RAM policies; by alias or version, it names that too."""
+        qualifier = "" if self.qualifier == "LATEST" else self.qualifier
+        if self.generation == 2:
+            name = f"services/{self.service}{'.' if qualifier else ''}{qualifier}/functions/{self.name}"
+        else:
+            name = f"functions/{self.name}{'/' if qualifier else ''}{qualifier}"
+        return f"acs:fc:{self.region}:{self.account}:{name}"

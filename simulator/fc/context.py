@@ -46,7 +46,7 @@ def context(config: FunctionConfig, request_id: str, credential: Credential, ret
         )
         values["service"] = SimpleNamespace(
             name=config.service if generation_2 else "",
-            qualifier=config.qualifier if generation_2 else "",
+            qualifier=config.qualifier,
             version_id="",
             log_project="simulated-project",
             log_store="simulated-logstore",

@@ -39,16 +39,18 @@ class FunctionComputeWire:
         """Return the function that a request invokes. Raise ApiError for another path, or a wrong kind of signature."""
         config = self._service.config
         signature = request.headers.get("authorization", "").partition(" ")[0]
-        if match := GENERATION_2.fullmatch(request.path):
-            inside, expected = f"services/{unquote(match[1]).partition('.')[0]}/", "FC"
+        qualifier = ""
+        if match := GENERATION_2.fullmatch(request.path):  # the service's part names the qualifier: `service.prod`
+            inside, expected = f"services/{unquote(match[1])}/", "FC"
         elif match := GENERATION_3.fullmatch(request.path):
             inside, expected = "", "ACS3-HMAC-SHA256"
+            qualifier = f"/{request.query['qualifier']}" if request.query.get("qualifier") else ""
         else:
             raise errors.path_not_supported(request.path)
         if signature != expected:
             raise errors.wrong_signature_kind(expected)
         function = unquote(match[match.lastindex or 1])
-        resource = f"acs:fc:{request.region or config.region}:{config.account}:{inside}functions/{function}"
+        resource = f"acs:fc:{request.region or config.region}:{config.account}:{inside}functions/{function}{qualifier}"
         return Target("InvokeFunction", function, request.region, "fc:InvokeFunction", resource)
 
     @property

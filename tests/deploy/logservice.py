@@ -29,11 +29,22 @@ class Index:
         delimiters = "".join(self._line if whole_line else self._message)
         return [word for word in re.split(f"[{re.escape(delimiters)}]+", text.lower()) if word]
 
+    def holds(self, message: str, text: str) -> bool:
+        """Return whether a search for words without a field finds a message.
+
+        The documents do not say by whose delimiters a field with an index of its own is split then, those of the whole
+        line or its own. So both have to find it.
+        """
+        return all(
+            set(self.words(text, whole_line=each)) <= set(self.words(message, whole_line=each))
+            for each in (True, False)
+        )
+
     def run(self, query: str, logs: Iterable[Log], now: float) -> list[dict[str, Any]]:
         """The rows that a query of the form `search | SQL` finds."""
         search, _, sql = query.partition("|")
         found = _Search(self, search).parse()
-        kept = [(time, message) for time, message in logs if found(message, _fields(message))]
+        kept = [(time, message) for time, message in logs if found(message, fields_of(message))]
         return self._select(sql, kept, now)
 
     def _select(self, sql: str, logs: list[Log], now: float) -> list[dict[str, Any]]:
@@ -48,7 +59,7 @@ class Index:
         columns = ["__time__", "message", *(f"message.{name}" for name in self.fields)]
         database.execute(f"CREATE TABLE log ({', '.join(f'[{name}]' for name in columns)})")
         for time, message in logs:
-            values = [_column(_fields(message).get(name)) for name in self.fields]
+            values = [_column(fields_of(message).get(name)) for name in self.fields]
             database.execute(
                 f"INSERT INTO log VALUES ({', '.join('?' * len(columns))})",  # noqa: S608
                 [time, message, *values],
@@ -107,8 +118,7 @@ class _Search:
     def _term(self, token: str) -> Match:
         name, colon, wanted = token.partition(":")
         if not colon or token.startswith('"'):
-            words = self._index.words(token.strip('"'), whole_line=True)
-            return lambda message, _: all(word in self._index.words(message, whole_line=True) for word in words)
+            return lambda message, _: self._index.holds(message, token.strip('"'))
         name, wanted = name.strip().removeprefix("message."), wanted.strip().strip('"')
         assert name in self._index.fields, f"{name} is not indexed"
 
@@ -130,7 +140,7 @@ class _Search:
         return False
 
 
-def _fields(message: str) -> dict[str, Any]:
+def fields_of(message: str) -> dict[str, Any]:
     """A message's JSON fields; none where it is no JSON object."""
     try:
         value = json.loads(message)

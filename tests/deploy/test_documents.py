@@ -15,6 +15,7 @@ from redis_backup.request.reader import FIELDS
 from redis_backup.settings import Settings
 from redis_backup_cli.cli import command
 
+RUNBOOK = (PROJECT / "docs" / "runbook.md").read_text(encoding="utf-8")
 REFERENCE = (PROJECT / "docs" / "reference.md").read_text(encoding="utf-8")
 DOCUMENTS = [
     *("reference.md", "runbook.md", "deployment.md", "architecture.md", "recipes.md", "restore.md", "failure-modes.md"),
@@ -83,6 +84,16 @@ def test_queries_that_a_document_names_are_shipped(name: str) -> None:
     alerts = {each["name"] for each in rendered("alerts.json")}
     named = set(re.findall(r"`((?:[a-z]+-)+[a-z]+|failures|denied|expired|refused|warnings)`", text))
     assert named - PROGRAMS <= shipped | alerts
+
+
+def test_the_runbook_explains_each_line_that_the_alert_function_broken_looks_for() -> None:
+    (alert,) = [each for each in rendered("alerts.json") if each["name"] == "function-broken"]
+    search, _, _ = alert["configuration"]["queryList"][0]["query"].partition(" and not message.event")
+    searched = set(re.findall(r"\w+", search.replace('"', ""))) - {"or"}
+    section = RUNBOOK[RUNBOOK.index("### function-broken") : RUNBOOK.index("## Error kinds")]
+    rows = re.findall(r"^\| (.*?) \| ", section, re.MULTILINE)[2:]
+    explained = {word for row in rows for line in re.findall(r"`([^`]+)`", row) for word in line.split()}
+    assert explained == searched | {"UnexpectedError"}
 
 
 RESTORE = (PROJECT / "docs" / "restore.md").read_text(encoding="utf-8")

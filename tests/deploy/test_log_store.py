@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from deployment import PROJECT, properties, rendered
-from logservice import Index, Log
+from logservice import Index, Log, fields_of
 from nights import (
     BROKEN,
     CREATE,
@@ -114,7 +114,7 @@ EVENTS_IN_ORDER = 'SELECT "message.event" AS event FROM log ORDER BY "message.ti
 
 def logs(night: Night, since: float = 0.0) -> list[Log]:
     """A night's lines as logs, from `since` on. A line that is no record came when the night is looked at."""
-    known = [(seconds(json.loads(line)["time"] if line[0] == "{" else night.now), line) for line in night.lines]
+    known = [(seconds(fields_of(line).get("time", night.now)), line) for line in night.lines]
     return [log for log in known if log[0] >= since]
 
 
@@ -251,6 +251,23 @@ PENDING_EARLIER = ONE.state(
 )
 RUNNING_EARLIER = ONE.state(EARLIER, "backup_started", STANDARD, job_ids="10000", attempts=1)
 EXPIRED = ONE.state(JUST_NOW, "backup_failed", SLOW, "ERROR", error_code="FollowUpExpired", error_kind="unknown")
+PREFIX = "2026-11-24T02:59:00.000Z 1-6b04efa0-127fbe39cd7681596e33ebad [ERROR] "  # of what goes through logging
+# What Function Compute writes when the function does not work. Each line is a log of its own (`logBeginRule: None`).
+# https://www.alibabacloud.com/help/en/functioncompute/fc/user-guide/print-function-logs
+BOOTSTRAP = {
+    "a module that is not there": f"{PREFIX}Unable to import module 'handler'",
+    "its type": f'{PREFIX}{{"errorMessage": "Unable to import module \'handler\'", "errorType": "ImportModuleError"}}',
+    "its type alone": '  "errorType": "ImportModuleError",',
+    "a syntax error": f"{PREFIX}Syntax error in module 'handler'",
+    "a syntax error's type": '{"errorType":"UserCodeSyntaxError","errorMessage":"Syntax error in module \'handler\'"}',
+    "a package that is not there": "ModuleNotFoundError: No module named 'Tea'",
+    "a package for another machine": "ImportError: /lib64/libc.so.6: version `GLIBC_2.34' not found",
+    "a handler without a dot": f"{PREFIX}Invalid handler 'handler'",
+    "a bad setting": f"{PREFIX}redis_backup.errors.InvalidSetting: BACKUP_CONCURRENCY is 'many'",
+    "a bad setting's type": f'{PREFIX}{{"errorMessage": "BACKUP_ALLOW is …", "errorType": "InvalidSetting"}}',
+    "a time-out": "2026-11-24T02:59:00Z 1-1 Function timed out after 600 seconds (maxMemoryUsage: 61.00MB)",
+    "a kill": "Process exited unexpectedly before completing request (duration: 9ms, maxMemoryUsage: 512.00MB)",
+}
 RINGS: dict[str, dict[str, list[str]]] = {
     "backup-failed": {
         "a request has ended with a failure": [ENDED_BADLY],
@@ -301,12 +318,7 @@ RINGS: dict[str, dict[str, list[str]]] = {
         ],
     },
     "function-broken": {
-        "a bad setting": ["2026-11-24T02:59:00.000Z 1-1 [ERROR] InvalidSetting: BACKUP_CONCURRENCY is 'many'"],
-        "a time-out": ["2026-11-24T02:59:00Z 1-1 Function timed out after 600 seconds (maxMemoryUsage: 61.00MB)"],
-        "a kill": ["Process exited unexpectedly before completing request (duration: 9ms, exitcode 137)"],
-        "a module that is not there": ["Unable to import module 'handler'"],
-        "a syntax error": ['{"errorType": "UserCodeSyntaxError", "time": "2026-11-24T02:59:00Z"}'],
-        "a package that is not there": ["ModuleNotFoundError: No module named 'Tea'"],
+        **{name: [line] for name, line in BOOTSTRAP.items()},
         "a fault of the function": [
             ONE.state(
                 JUST_NOW, "backup_pending", STANDARD, "WARNING", error_code="UnexpectedError", error_kind="unknown"
@@ -379,7 +391,21 @@ SILENT: dict[str, dict[str, list[str]]] = {
     },
     "function-broken": {
         "failures of instances": [FAILED_AT_ONCE, ENDED_BADLY, EXPIRED],
-        "what is raised for them": ["2026-11-24T02:59:00.000Z 1-1 [ERROR] BackupFailed: 1 failed of 2 instances"],
+        "what is raised for them": [
+            f"{PREFIX}Traceback (most recent call last):",
+            f"{PREFIX}redis_backup.errors.BackupFailed: 1 failed of 2 instances. r-bp1: NoAnswer: timed out",
+            f'{PREFIX}{{"errorMessage": "nothing is followed up: timed out", "errorType": "BackupPending"}}',
+            f"{PREFIX}redis_backup.errors.InvalidRequest: key1 is no field of a request",
+        ],
+        "what Function Compute writes around each invocation": [
+            "FC Initialize Start RequestId: 1-6b04efa0-127fbe39cd7681596e33ebad",
+            "FC Initialize End RequestId: 1-6b04efa0-127fbe39cd7681596e33ebad",
+            "FC Invoke Start RequestId: 1-6b04efa0-127fbe39cd7681596e33ebad",
+            "FC Invoke End RequestId: 1-6b04efa0-127fbe39cd7681596e33ebad",
+        ],
+        "a record that speaks of such an error": [
+            ONE.line(JUST_NOW, "warning", "WARNING", error_message="Function timed out after 3 seconds", hint="look")
+        ],
         "it is watched": [PENDING_WATCHED],
     },
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from redis_backup.alibaba import function_compute
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.backoff import Deadline
 from redis_backup.credentials import Credentials
-from simulator import Cloud, Fleet, FunctionConfig, Instance
+from simulator import Cloud, Fleet, FunctionConfig, Instance, ram
 from simulator.ram import is_allowed
 
 STANDARD, SHARDS, CLOUD_NATIVE = "r-bp1standard", "r-bp1shards", "r-bp1cloudnative"
@@ -115,6 +116,39 @@ def test_a_narrower_pattern_covers_its_instances_alone() -> None:
     ]
 
 
+ALIASES = [FunctionConfig(qualifier="prod"), FunctionConfig(qualifier="prod", generation=2)]
+
+
+def run_by_alias(function: FunctionConfig, *resources: str) -> tuple[int, set[tuple[str, str]], set[str]]:
+    """Invoke by an alias. The role may invoke `resources`. Return the follow-ups that were sent, denials, task states.
+
+    The request is split, so its shards and their follow-ups are sent.
+    """
+    backups = [each for each in rendered("role-policy.json")["Statement"] if each["Action"] != "fc:InvokeFunction"]
+    policy = {"Version": "1", "Statement": [*backups, *ram.allow(["fc:InvokeFunction"], resources)["Statement"]]}
+    with Cloud(FLEET, function=function, policy=policy, settings={"BACKUP_SHARD_SIZE": "1"}) as cloud:
+        answer = cloud.invoke({"instance_ids": [STANDARD, SHARDS]}).result
+        cloud.platform.drain()
+    statuses = {each["sent"] for each in answer["shards"]} if answer.get("shards") else set()
+    accepted = [call for call in cloud.calls if call.operation == "InvokeFunction" and call.status == 202]
+    return len(accepted), denied(cloud), statuses
+
+
+@pytest.mark.parametrize("function", ALIASES, ids=["3.0", "2.0"])
+def test_shards_and_follow_ups_stay_on_the_alias_by_which_the_event_came(function: FunctionConfig) -> None:
+    sent, denials, shards = run_by_alias(function, function.resource)
+    assert (denials, shards) == (set(), {"new"})
+    assert sent > 2  # the shards' own follow-ups, too
+    plain = replace(function, qualifier="LATEST").resource
+    sent, denials, _ = run_by_alias(function, plain)
+    assert (sent, denials) == (0, {("fc:InvokeFunction", function.resource)})
+
+
+def test_the_role_s_policy_covers_the_function_by_any_alias() -> None:
+    (invoking,) = [each for each in rendered("role-policy.json")["Statement"] if each["Action"] == "fc:InvokeFunction"]
+    assert run_by_alias(ALIASES[0], *invoking["Resource"])[1:] == (set(), {"new"})
+
+
 def test_function_compute_alone_may_take_the_role_on() -> None:
     assert rendered("role-trust-policy.json")["Statement"] == [
         {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": ["fc.aliyuncs.com"]}}
@@ -122,7 +156,8 @@ def test_function_compute_alone_may_take_the_role_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("generation", "qualifier"), [(3, ""), (2, ""), (2, "LATEST")], ids=["3.0", "2.0", "2.0 with a qualifier"]
+    ("generation", "qualifier"),
+    [(3, ""), (3, "prod"), (3, "LATEST"), (2, ""), (2, "prod"), (2, "LATEST")],
 )
 def test_a_pipeline_may_invoke_the_one_function(generation: int, qualifier: str) -> None:
     config = FunctionConfig(generation=generation)
@@ -146,6 +181,43 @@ def test_a_pipeline_may_invoke_the_one_function(generation: int, qualifier: str)
                 invoke(other)
         assert not is_allowed([rendered("caller-policy.json")], "fc:InvokeFunction", other.resource)
         assert is_allowed([rendered("caller-policy.json")], "fc:InvokeFunction", name.resource)
+
+
+# The API calls of the component fc3 (devsapp/fc3, 2026-05-28, src/subCommands and src/resources) for what s.yaml has,
+# as RAM names them. What it only tries, and goes on without, is left out: ListVpcBindings, GetScalingConfig.
+FC3 = {
+    "s deploy": {
+        *("fc:GetFunction", "fc:CreateFunction", "fc:UpdateFunction", "fc:GetTempBucketToken", "ram:PassRole"),
+        *("fc:GetTrigger", "fc:CreateTrigger", "fc:UpdateTrigger"),
+        *("fc:GetFunctionAsyncInvokeConfig", "fc:PutFunctionAsyncInvokeConfig"),
+        *("fc:GetConcurrencyConfig", "fc:DeleteConcurrencyConfig"),
+        *("ram:CheckServiceLinkedRoleExistence", "ram:CreateServiceLinkedRole"),  # for each trigger of EventBridge
+    },
+    "s invoke": {"fc:InvokeFunction", "ram:CheckServiceLinkedRoleExistence", "ram:CreateServiceLinkedRole"},
+    "s remove": {
+        *("fc:GetFunction", "fc:DeleteFunction", "fc:ListTriggers", "fc:DeleteTrigger"),
+        *("fc:ListFunctionAsyncInvokeConfigs", "fc:DeleteFunctionAsyncInvokeConfig"),
+        *("fc:ListAliases", "fc:DeleteAlias", "fc:ListFunctionVersions", "fc:DeleteFunctionVersion"),
+    },
+}
+
+
+def test_the_deployer_may_do_what_serverless_devs_calls_and_nothing_else() -> None:
+    granted = {each for each in actions(rendered("deployer-policy.json")) if not each.startswith("eventbridge:")}
+    assert granted == set().union(*FC3.values())
+
+
+def test_the_deployer_may_create_the_service_linked_roles_of_an_eventbridge_trigger_alone() -> None:
+    (creating,) = [
+        each
+        for each in rendered("deployer-policy.json")["Statement"]
+        if each["Action"] == "ram:CreateServiceLinkedRole"
+    ]
+    assert creating["Condition"]["StringEquals"]["ram:ServiceName"] == [
+        "sendevent-fc.eventbridge.aliyuncs.com",
+        "source-cms.eventbridge.aliyuncs.com",
+        "source-actiontrail.eventbridge.aliyuncs.com",
+    ]
 
 
 @pytest.mark.parametrize("name", ["role-policy.json", "caller-policy.json", "deployer-policy.json"])

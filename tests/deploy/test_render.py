@@ -32,7 +32,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_the_command_writes_lists_one_file_an_item_too() -> None:
+def test_the_command_writes_lists_one_file_an_item_too_and_the_vars_for_a_shell() -> None:
     render.OUT.mkdir(parents=True, exist_ok=True)
     (render.OUT / "alerts.of-an-older-version.json").write_text("{}")
     done = run(ACCOUNT)
@@ -44,6 +44,9 @@ def test_the_command_writes_lists_one_file_an_item_too() -> None:
         alerts, key=lambda alert: alert["name"]
     )
     assert set(FILES) <= set(written)
+    script = f'. "{render.OUT}/vars.sh"; printf "%s|" "$account" "$region" "$tags" "$nightly" "$alertEmail"'
+    shown = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    assert shown == f'{ACCOUNT}|cn-hangzhou|{{"env": "production"}}|CRON_TZ=Asia/Shanghai 0 0 2 * * *||'
 
 
 @pytest.mark.parametrize("arguments", [(), ("12345",), (ACCOUNT, ACCOUNT)])

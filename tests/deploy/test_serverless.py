@@ -115,7 +115,6 @@ def test_triggers_have_their_fields_and_eventbridge_comes_last() -> None:
         ("nightly", "timer"),
         ("hourly", "timer"),
         ("audit", "timer"),
-        ("predeploy", "eventbridge"),
         ("maintenance", "eventbridge"),
     ]
     fields = {
@@ -165,38 +164,43 @@ def matches(pattern: Mapping[str, Any], event: Any) -> bool:
     return isinstance(event, dict) and all(event.get(name) in values for name, values in pattern.items())
 
 
-@pytest.mark.parametrize(
-    ("name", "files"),
-    [
-        (
-            "predeploy",
-            [
-                "eventbridge-base64.json",
-                "eventbridge-json-text.json",
-                "eventbridge-odd-time.json",
-                "eventbridge-predeploy.json",
-            ],
-        ),
-        ("maintenance", ["eventbridge-kvstore-maintenance.json"]),
-    ],
-)
-def test_an_eventbridge_trigger_takes_its_sample_events_and_no_others(name: str, files: list[str]) -> None:
-    (trigger,) = [each for each in triggers("eventbridge") if each["triggerName"] == name]
-    pattern = json.loads(trigger["triggerConfig"]["eventRuleFilterPattern"])
-    taken = [
+def taken(pattern: Mapping[str, Any]) -> list[str]:
+    """The sample events that a pattern takes."""
+    return [
         path.name
         for path in sorted((PROJECT / "events").glob("*.json"))
         if matches(pattern, json.loads(path.read_text(encoding="utf-8")))
     ]
-    assert taken == files
 
 
-def test_the_custom_bus_is_named_by_its_rule() -> None:
-    (predeploy, maintenance) = triggers("eventbridge")
-    assert predeploy["sourceArn"] == (
-        "acs:eventbridge:cn-hangzhou:${config('AccountID')}:eventbus/deployments/rule/redis-backup"
-    )
-    assert "sourceArn" not in maintenance  # a rule of its own on the bus `default`, which Function Compute makes
+def test_the_maintenance_trigger_takes_its_sample_event_and_no_others() -> None:
+    (trigger,) = triggers("eventbridge")
+    assert trigger["triggerName"] == "maintenance"
+    pattern = json.loads(trigger["triggerConfig"]["eventRuleFilterPattern"])
+    assert taken(pattern) == ["eventbridge-kvstore-maintenance.json"]
+    assert "sourceArn" not in trigger  # a rule on the bus `default`, which Function Compute makes
+
+
+def test_the_rule_of_the_pipelines_bus_takes_their_sample_events_and_no_others() -> None:
+    assert taken(rendered("event-pattern.json")) == [
+        "eventbridge-base64.json",
+        "eventbridge-json-text.json",
+        "eventbridge-odd-time.json",
+        "eventbridge-predeploy.json",
+    ]
+
+
+def test_the_rule_sends_the_whole_event_to_the_function_that_s_yaml_deploys() -> None:
+    (target,) = rendered("event-targets.json")
+    props = properties()
+    assert target["Endpoint"] == f"acs:fc:{props['region']}:1234567890123456:functions/{props['functionName']}"
+    parameters = {each["ResourceKey"]: (each["Form"], each.get("Value")) for each in target["ParamList"]}
+    assert parameters == {
+        "functionName": ("CONSTANT", "redis-backup"),
+        "Qualifier": ("CONSTANT", "LATEST"),
+        "InvocationType": ("CONSTANT", "Async"),
+        "Body": ("ORIGINAL", None),  # without `time` each delivery would be a new request
+    }
 
 
 def test_what_is_commented_out_is_valid_yaml() -> None:

@@ -69,7 +69,7 @@ def invoke_3(
         req_body_type="byte",
         body_type="string",
     )
-    request = OpenApiRequest(query={"qualifier": "LATEST"}, headers=headers or {}, stream=payload)
+    request = OpenApiRequest(headers=headers or {}, stream=payload)
     return OpenApiClient(config(cloud, **who)).call_api(params, request, RuntimeOptions())
 
 

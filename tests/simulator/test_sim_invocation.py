@@ -38,7 +38,7 @@ def test_the_handler_gets_what_the_runtime_gives():
             "timeout": 300,
         }
         assert (context.region, context.account_id, context.retry_count) == ("cn-hangzhou", "1234567890123456", 0)
-        assert (context.service.name, context.service.qualifier) == ("", "")
+        assert (context.service.name, context.service.qualifier) == ("", "LATEST")
         assert context.credentials.security_token in context.to_json()
         assert environ["ALIBABA_CLOUD_ACCESS_KEY_ID"] == context.credentials.access_key_id
         assert environ["BACKUP_ENDPOINT"] == cloud.endpoint
