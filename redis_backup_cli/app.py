@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -159,10 +159,10 @@ class App:
         if report.is_done or (wait is None and report.request.dry_run):
             return 0
         if wait is None and report.has_pending:
-            _print(err, "Some backups have not started. To wait for them:", f"{self._wait_command()} --wait 30m")
+            _print(err, "Some backups have not started. To wait for them:", self._wait_command("--wait", "30m"))
             return TIME_RAN_OUT
         if wait is None:
-            _print(self._out, "The backups go on. To wait for them:", f"{self._wait_command()} --wait 30m")
+            _print(self._out, "The backups go on. To wait for them:", self._wait_command("--wait", "30m"))
             return 0
         _print(err, f"Time ran out. {self._what_goes_on()}", self._wait_command())
         return TIME_RAN_OUT
@@ -256,12 +256,12 @@ class App:
     def _elapsed(self) -> str:
         return format_duration(self._clock.monotonic() - self._began)
 
-    def _wait_command(self) -> str:
-        """Return the command that waits for this run's backups, indented."""
-        given: Sequence[str] = self._context.arguments
-        if not self._options["since"]:
-            given = ["--since", timestamps.render(self._report.request.since), *given]  # before a `--`
-        return f"  {self._context.name} {shlex.join(given)}"
+    def _wait_command(self, *options: str) -> str:
+        """Return the command that waits for this run's backups, with these options added, indented."""
+        given = list(self._context.arguments)
+        since = () if self._options["since"] else ("--since", timestamps.render(self._report.request.since))
+        end = given.index("--") if "--" in given else len(given)  # what comes after it are instances
+        return f"  {self._context.name} {shlex.join([*given[:end], *since, *options, *given[end:]])}"
 
     def _fail(self, error: CommandError) -> int:
         """Print an error with its hint, and return its exit code."""

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from command_process import PROJECT, SLOWLY, TIMEOUT, Pipeline
+from command_process import PROJECT, SLOWLY, TIMEOUT, Pipeline, run
 
 from redis_backup import timestamps
 from simulator import Fault, Instance, ram
@@ -77,6 +77,13 @@ def test_time_that_runs_out_is_3_and_another_run_joins_the_same_backup() -> None
         since = re.findall(TIME, ended.err)[-1]
         assert pipeline.run("r-a", "--wait", "30m", "--since", since).code == 0
         assert pipeline.backups() == {"r-a": 1}
+
+
+def test_the_command_that_joins_has_its_options_before_two_dashes() -> None:
+    with Pipeline(Instance("r-a", duration=LONG), speed=1).running() as pipeline:
+        ended = run([*pipeline.command(), "--", "r-a"], pipeline.environ())
+    options = "--function redis-backup --region cn-hangzhou --since T --wait 30m"
+    assert without_times(ended.out)[-1] == f"  python -m redis_backup {options} -- r-a"
 
 
 def test_json_is_all_that_stdout_gets() -> None:

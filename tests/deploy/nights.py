@@ -316,6 +316,12 @@ EVENTFUL = Night(
     "2026-11-25T15:44:00Z",
 )
 
+DENIED_CALL = "RAM does not allow kvstore:CreateBackup on acs:kvstore:cn-hangzhou:1:instance/*"
+CHECKED = [
+    ("INFO", "memory", True, "512 MB", None),
+    ("ERROR", "kvstore:CreateBackup cn-hangzhou", False, DENIED_CALL, "grant it to the function's role"),
+    ("WARNING", "log store", None, "the function cannot read it", "search for it"),
+]
 QUIET = Story("timer", "nightly@2026-11-24T02:00:00Z", "2026-11-24T02:00:00Z", "nightly")
 # A night on which nothing goes wrong, though one delivery came late and watched first; and its audit.
 HEALTHY = Night(
@@ -374,6 +380,12 @@ HEALTHY = Night(
         ),
         Story("timer", "audit@2026-11-24T02:40:00Z", "2026-11-24T02:40:00Z", "audit").report(
             "2026-11-24T02:40:01.100Z", ok=True, done=True, dry_run=True, succeeded=2, instances=2
+        ),
+        *(
+            Story("manual", "1-check", "2026-11-24T02:40:30Z", "after a change").line(
+                f"2026-11-24T02:40:3{number}.000Z", "check", level=level, name=name, ok=ok, detail=detail, hint=hint
+            )
+            for number, (level, name, ok, detail, hint) in enumerate(CHECKED)  # somebody reads its answer
         ),
     ],
     "2026-11-24T02:41:00Z",

@@ -150,6 +150,7 @@ def test_the_index_has_every_field_that_the_function_writes_in_the_simulator() -
         cloud.invoke({"instance_ids": [STANDARD, BROKEN, DENIED], "reason": "all that can be"})
         cloud.platform.drain()
         cloud.invoke({"key1": "value1"})
+        cloud.invoke({"check": True})
     with Cloud(fleet, settings={"BACKUP_SHARD_SIZE": "1"}, clock=cloud.clock) as split:
         split.invoke({"instance_ids": [STANDARD, BROKEN]})
     records = [record for each in (cloud, split) for record in each.logs.records if "event" in record]
