@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from redis_backup.check.patterns import Probe, probes, regions
+from redis_backup.errors import InvalidSetting
 from redis_backup.request.instances import InstanceRef
 from redis_backup.runtime import Runtime, SystemClock
 from simulator import Cloud, FunctionConfig, Instance
@@ -333,6 +334,42 @@ def test_a_check_that_is_not_valid_is_refused(event: Any, text: str, make_cloud:
     assert error is not None
     assert error["errorType"] == "InvalidRequest"
     assert text in error["errorMessage"]
+
+
+def test_an_answer_that_does_not_tell_is_a_warning(make_cloud: MakeCloud) -> None:
+    cloud = make_cloud(limits={"DescribeBackups": 0.001}, limit_hint=False)
+    cloud.invoke({"instance_ids": "r-1"})  # uses up the quota
+    invocation = cloud.invoke({"check": True})
+    assert result_of(invocation)["kvstore:DescribeBackups cn-hangzhou"] is None
+    assert detail(invocation, "kvstore:DescribeBackups cn-hangzhou")["detail"].startswith("not clear, since")
+    assert invocation.duration < 60
+
+
+def test_a_list_of_tagged_instances_that_is_not_complete_is_wrong(make_cloud: MakeCloud) -> None:
+    cloud = make_cloud(*(Instance(f"r-{number:03}", tags={"app": "shop"}) for number in range(60)))
+    genuine = cloud.kvstore.operations["DescribeInstances"]
+
+    def first_page_alone(parameters: Any, region: Any) -> Any:
+        answer = genuine(parameters, region)
+        return {**answer, "Instances": {"KVStoreInstance": []}} if parameters.get("PageNumber") == "2" else answer
+
+    cloud.kvstore.operations["DescribeInstances"] = first_page_alone
+    result = detail(cloud.invoke({"check": True, "tags": {"app": "shop"}}), "instances")
+    assert result["ok"] is False
+    assert result["detail"].startswith("50 of 50 can be looked at; the list of instances is not complete")
+    assert result["hint"] is not None
+
+
+def test_two_checks_at_one_time_have_a_later_record_each(make_cloud: MakeCloud) -> None:
+    cloud = make_cloud()
+    checks = [cloud.invoke({"check": True}) for _ in range(2)]
+    later = cloud.platform.drain()
+    assert [each.records[0]["trigger_id"] for each in later] == [each.request_id for each in checks]
+
+
+def test_a_function_without_credentials_refuses_every_other_event() -> None:
+    with pytest.raises(InvalidSetting, match="no credentials: give it a RAM role"):
+        handle({"instance_ids": "r-1"}, {"FC_REGION": "cn-hangzhou"})
 
 
 @pytest.mark.parametrize("kind", ["throttled", "server_error", "html", "reset", "timeout"])

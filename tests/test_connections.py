@@ -78,7 +78,7 @@ def test_a_certificate_that_is_not_trusted_is_refused(tmp_path: Path) -> None:
             "PYTHONPATH": str(PROJECT),
             "BACKUP_FOLLOW_SECONDS": "0",
         }
-        short = script.replace("range(64)", "range(1)").replace("timeout=60", "timeout=3")
+        short = script.replace("range(64)", "range(1)").replace("timeout=60", "timeout=7")
         done = subprocess.run([sys.executable, "-c", short], env=environ, capture_output=True, text=True, check=False)
         assert cloud.calls == []
     assert (done.stdout, done.returncode) == ("NoAnswer\n", 0), done.stderr

@@ -191,7 +191,7 @@ class Checker:
             return
         except ApiError as error:
             detail = f"the tags could not be looked up: {error.problem.message}"
-            yield CheckResult("instances", False, detail, error.problem.hint)
+            yield CheckResult("instances", False, detail, error.problem.hint or "check again")
             return
         items = [WorkItem.from_request(request, each) for each in request.instances]
         reconciler.run(items)
@@ -206,7 +206,10 @@ class Checker:
             f"; {text}" for text in warnings.texts if not failed
         )
         is_ok = False if failed or request.unlisted else None if unclear or warnings.texts else True
-        yield CheckResult("instances", is_ok, detail, None if is_ok else "do what the lines of the instances say")
+        hint = f"do what the lines of the instances say; at most {_MAX_INSTANCES} of a kind have one"
+        if not (failed or unclear):
+            hint = "check again; if it stays, name the instances by their IDs in a request"
+        yield CheckResult("instances", is_ok, detail, None if is_ok else hint)
 
     def _self_invocation(self, request: Request) -> Iterator[CheckResult]:
         """Invoke the function itself twice with the same task ID: it has to be allowed, and the second be refused."""

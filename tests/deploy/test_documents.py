@@ -21,7 +21,14 @@ DOCUMENTS = [
     *("reference.md", "runbook.md", "deployment.md", "architecture.md", "recipes.md", "restore.md", "failure-modes.md"),
     *("../CONTRIBUTING.md", "../SECURITY.md", "../CHANGELOG.md"),
 ]
-PROGRAMS = {"log-index", "redis-backup", "redis-cli", "job-ids", "redis-server", "redis-check-rdb"}  # not saved searches
+PROGRAMS = {
+    "log-index",
+    "redis-backup",
+    "redis-cli",
+    "job-ids",
+    "redis-server",
+    "redis-check-rdb",
+}  # not saved searches
 
 
 def table(heading: str) -> list[list[str]]:
