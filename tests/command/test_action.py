@@ -71,6 +71,18 @@ def test_a_backup_that_fails_fails_the_step_after_outputs_and_summary_are_writte
         assert ran.commands == ["::error title=Redis backup::1 succeeded, 1 failed"]
 
 
+def test_a_check_shows_its_results_and_starts_nothing(tmp_path: Path) -> None:
+    with Pipeline(Instance("r-a")).running() as pipeline:
+        install_stub(pipeline, tmp_path / "temp")
+        ran = run_action(pipeline, tmp_path, INPUTS | {"instances": "r-a r-b", "check": "true"})
+        assert (ran.code, ran.report["ok"], pipeline.backups()) == (1, False, {"r-a": 0}), ran.log
+        rows = {row[0]: row[1:] for row in table(ran.summary)}
+        assert rows["instance cn-hangzhou/r-b"][0] == "❌ failed"
+        assert rows["log store"][0] == "⚠️ warning"
+        assert rows["kvstore:CreateBackup cn-hangzhou"][0] == "✅ passed"
+        assert ran.outputs["job-ids"] == ""
+
+
 @pytest.mark.parametrize(
     ("inputs", "code", "told"),
     [
@@ -153,7 +165,7 @@ def test_no_expression_stands_in_a_script() -> None:
 def test_the_inputs_are_the_commands_options() -> None:
     options = {option.lstrip("-") for param in command.params for option in param.opts}
     inputs = set(ACTION["inputs"])
-    assert inputs - {"tags", "check"} <= options
+    assert inputs - {"tags"} <= options
     assert options - inputs == {"tag", "json", "version"}
     passed = ACTION["runs"]["steps"][1]["env"]
     assert passed == {
