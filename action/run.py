@@ -14,10 +14,10 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from redis_backup_cli.__main__ import main as run_command
 
@@ -142,6 +142,22 @@ def write_outputs(path: Path, outputs: Mapping[str, str]) -> None:
             file.write(f"{name}<<{delimiter}\n{value}\n{delimiter}\n")
 
 
+class _ErrorListener:
+    """Standard error, which also keeps what follows the command's `Error: `, for a run without a report."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self.error = stream, ""
+
+    def write(self, text: str) -> int:
+        """Write a string."""
+        if text.startswith("Error: "):
+            self.error = " ".join(text[len("Error: ") :].split())
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextmanager
 def _no_workflow_commands() -> Iterator[None]:
     """Let the runner take no line of the output, such as `::add-mask::…` in a message, for a command to itself."""
@@ -162,7 +178,13 @@ def _write_line(line: str) -> None:
 def _run(arguments: Sequence[str], path: Path, clock: Clock | None) -> tuple[dict[str, Any], int]:
     """Run the command, which writes its report into a file. Return the report ({} if there is none) and exit code."""
     sys.argv = ["redis-backup", *arguments]  # the name that the command shows when it tells how to join the backups
-    with _no_workflow_commands(), path.open("w", encoding="utf-8") as file, redirect_stdout(file):
+    err = _ErrorListener(sys.stderr)
+    with (
+        _no_workflow_commands(),
+        path.open("w", encoding="utf-8") as file,
+        redirect_stdout(file),
+        redirect_stderr(cast("TextIO", err)),
+    ):
         try:
             code = run_command(clock=clock)
         except SystemExit as ended:
@@ -170,7 +192,7 @@ def _run(arguments: Sequence[str], path: Path, clock: Clock | None) -> tuple[dic
     try:
         return dict(json.loads(path.read_text(encoding="utf-8"))), code
     except ValueError:
-        return {}, code
+        return {"error": {"message": err.error}} if err.error else {}, code
 
 
 def main(environ: Mapping[str, str] = os.environ, clock: Clock | None = None) -> int:

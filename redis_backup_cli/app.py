@@ -24,7 +24,7 @@ from .client import FunctionClient
 from .clocks import Timekeeper, WrongClockError
 from .credentials import CredentialChain
 from .durations import format_duration
-from .errors import CommandError, NoAnswerError, RefusedError
+from .errors import CommandError, NoAnswerError, NotReachedError, RefusedError
 from .hints import printable
 from .polling import Display, Polling
 from .progress import LineProgress, can_redraw
@@ -57,28 +57,38 @@ class App:
     def check(self) -> int:
         """Let the function check itself, show what it found, and return the exit code."""
         self._timekeeper.is_settled = True  # no time of this machine's goes into the request
-        err, out, options = self._context.err, self._context.out, self._options
+        out, options = self._out, self._options
         try:
             payload = batches.render_check(self._request())
             client = FunctionClient(self._function_name(), self._endpoint(), self._credentials(), self._timekeeper)
-            _print(self._out, f"Checking {options['function']} in {options['region']}. This takes up to a minute.", "")
+            _print(
+                out, f"Checking {options['function']} in {options['region']}. This takes a minute or two at most.", ""
+            )
             report = client.check(payload, Deadline(self._clock, self._began + _TIMEOUT_OF_A_CHECK))
+        except NotReachedError as error:
+            return self._fail_check(RefusedError(str(error), error.hint))
         except NoAnswerError as error:
-            return self._fail(CommandError(f"the function gave no answer: {error}", "check again"))
+            hint = f"check again; Function Compute is asked at {client.host}, by --region, --account or {_ENDPOINT}"
+            return self._fail_check(CommandError(f"the function gave no answer: {error}", hint))
         except CommandError as error:
-            return self._fail(error)
+            return self._fail_check(error)
         except signals.Stopped as stopped:
-            _print(err, "Stopped. The check has started no backup.")
+            self._write_check({"ok": False, "checks": [], "error": {"message": f"stopped by {stopped}", "hint": ""}})
+            _print(self._context.err, "Stopped. The check has started no backup.")
             return stopped.exit_code
-        if options["as_json"]:
-            _print(out, report.to_json(in_ascii=not out.is_utf8))
-        stream = cast(TextIO, self._out)
+        is_written = self._write_check(report.to_dict())
+        stream = cast(TextIO, out)
         show_results(report.results, stream, in_colour=can_redraw(stream, os.environ))
-        _print(self._out, "", report.summary)
-        if options["as_json"] and out.has_failed:
-            _print(err, "Error: the report could not be written to standard output.")
-            return REPORT_NOT_WRITTEN if report.is_ok else 1
-        return 0 if report.is_ok else 1
+        _print(out, "", report.summary)
+        return 1 if not report.is_ok else 0 if is_written else REPORT_NOT_WRITTEN
+
+    def _fail_check(self, error: CommandError) -> int:
+        self._write_check({"ok": False, "checks": [], "error": {"message": str(error), "hint": error.hint}})
+        return self._fail(error)
+
+    def _write_check(self, report: Mapping[str, Any]) -> bool:
+        """Write the result of a check to standard output, if `--json` asks for it. Return False if it cannot be."""
+        return not self._options["as_json"] or self._write(report)
 
     def run(self) -> int:
         """Ask for the backups, wait for them if that is wanted, and return the exit code."""
@@ -141,12 +151,14 @@ class App:
         """
         if not self._options["as_json"]:
             return True
-        out = self._context.out
         if failure is None and not self._report.has_answer:
             failure = CommandError("the function never answered", self._wait_command().strip())
-        error = {"message": str(failure), "hint": failure.hint} if failure else None
-        text = json.dumps(self._report.to_dict(error), indent=2, ensure_ascii=not out.is_utf8, allow_nan=False)
-        _print(out, text)
+        return self._write(self._report.to_dict({"message": str(failure), "hint": failure.hint} if failure else None))
+
+    def _write(self, report: Mapping[str, Any]) -> bool:
+        """Write a report to standard output. Return False where it could not be written."""
+        out = self._context.out
+        _print(out, json.dumps(report, indent=2, ensure_ascii=not out.is_utf8, allow_nan=False))
         if out.has_failed:
             _print(self._context.err, "Error: the report could not be written to standard output.")
         return not out.has_failed
@@ -195,8 +207,13 @@ class App:
         return batches.read_fields(fields, options["region"], now)
 
     def _function_name(self) -> FunctionName:
-        options = self._options
-        return FunctionName(options["region"], options["account"] or "*", options["function"], options["service"])
+        """Return the function to invoke. Raise RefusedError where the account is not an ID."""
+        options, account = self._options, self._options["account"]
+        if account and not (account.isascii() and account.isdigit()):
+            raise RefusedError(
+                "--account is not an account's ID, which has digits only", "the console shows it, top right"
+            )
+        return FunctionName(options["region"], account or "*", options["function"], options["service"])
 
     def _endpoint(self) -> str:
         """Return Function Compute's endpoint. Raise RefusedError where it is not known."""

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, TextIO
 
 from redis_backup.reporting.codec import read_check, write_check
 from redis_backup.states import CheckResult
@@ -25,10 +25,9 @@ class CheckReport:
     is_ok: bool
     results: tuple[CheckResult, ...]
 
-    def to_json(self, *, in_ascii: bool) -> str:
+    def to_dict(self) -> dict[str, Any]:
         """Return it as the function's answer has it."""
-        checks = [write_check(result) for result in self.results]
-        return json.dumps({"ok": self.is_ok, "checks": checks}, indent=2, ensure_ascii=in_ascii)
+        return {"ok": self.is_ok, "checks": [write_check(result) for result in self.results]}
 
     @property
     def summary(self) -> str:
@@ -46,11 +45,14 @@ def read_check_report(body: bytes) -> CheckReport:
     `b'{"ok": true, "checks": [{"name": "memory", "ok": true, "detail": "512 MB"}]}'` →
     `CheckReport(True, (CheckResult("memory", True, "512 MB"),))`.
     """
-    answer = json.loads(body)
+    try:
+        answer = json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     try:
         results = tuple(read_check(item) for item in answer["checks"])
-        if not isinstance(answer["ok"], bool):
-            raise TypeError("ok")
+        if not (results and isinstance(answer["ok"], bool)):
+            raise TypeError("ok, or no results")
     except (TypeError, KeyError, AttributeError) as error:
         raise LookupError("not the answer to a check") from error
     return CheckReport(answer["ok"] and not any(result.ok is False for result in results), results)

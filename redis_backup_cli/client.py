@@ -14,7 +14,7 @@ from redis_backup.credentials import Credentials
 
 from .checking import CheckReport, read_check_report
 from .clocks import Timekeeper
-from .errors import CommandError, FunctionBrokenError, NoAnswerError, RefusedError, from_api_error
+from .errors import CommandError, FunctionBrokenError, NoAnswerError, NotReachedError, RefusedError, from_api_error
 from .report import Answer, read_answer
 
 READ_TIMEOUT = 600.0  # seconds; a function's own time-out is shorter
@@ -38,6 +38,11 @@ class FunctionClient:
         self._name, self._endpoint, self._credentials = name, endpoint, credentials
         self._timekeeper = timekeeper
 
+    @property
+    def host(self) -> str:
+        """Return the host or URL of Function Compute: `1234567890123456.cn-hangzhou.fc.aliyuncs.com`."""
+        return self._endpoint.format(account=self._name.account_id, region=self._name.region)
+
     def send(self, payload: bytes, deadline: Deadline) -> Answer:
         """Invoke the function and return its report. Raise NoAnswerError or CommandError."""
         reply, is_uncertain = self._invoke(payload, deadline)
@@ -52,10 +57,17 @@ class FunctionClient:
 
     def check(self, payload: bytes, deadline: Deadline) -> CheckReport:
         """Let the function check itself, and return what it found. Raise NoAnswerError or CommandError."""
-        reply, _ = self._invoke(payload, deadline)
+        try:
+            reply, _ = self._invoke(payload, deadline)
+        except RefusedError as error:
+            if "unknown field: check" in str(error):
+                raise RefusedError("this version of the function has no check", "deploy this version again") from None
+            raise
         try:
             return read_check_report(reply.body)
-        except (ValueError, LookupError):
+        except ValueError:
+            raise NoAnswerError("the answer could not be read") from None
+        except LookupError:
             raise RefusedError(
                 f"the answer of the function {self._name.function} is not that of a check",
                 "check --function: it names another function, or a version without the check; deploy it again",
@@ -75,6 +87,8 @@ class FunctionClient:
                 read_timeout=READ_TIMEOUT,
             )
         except ApiError as error:
+            if error.has_no_address:
+                raise NotReachedError(self.host, self._name) from None
             raise from_api_error(error, self._name) from None
         is_uncertain = self._timekeeper.is_uncertain(reply.date, sent)
         if reply.error_type:

@@ -39,6 +39,17 @@ class NoAnswerError(Exception):
         self.retry_after = retry_after
 
 
+class NotReachedError(NoAnswerError):
+    """The host of Function Compute has no address, so that no request was sent. `hint`: what to check."""
+
+    def __init__(self, host: str, name: FunctionName) -> None:
+        super().__init__(f"Function Compute was not reached: {host} has no address")
+        self.hint = (
+            f"no request was sent; check --region ({name.region}), --account ({name.account_id}), "
+            "BACKUP_FC_ENDPOINT if it is set, and this machine's network"
+        )
+
+
 def from_api_error(error: ApiError, name: FunctionName) -> CommandError | NoAnswerError:
     """Return what an error of Function Compute's API means for the caller."""
     problem, code = error.problem, error.problem.code

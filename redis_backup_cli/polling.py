@@ -14,7 +14,7 @@ from redis_backup.runtime import Clock
 
 from . import batches
 from .batches import Batch
-from .errors import CommandError, FunctionBrokenError, NoAnswerError
+from .errors import CommandError, FunctionBrokenError, NoAnswerError, NotReachedError, RefusedError
 from .report import Answer, MergedReport
 
 T = TypeVar("T")
@@ -57,18 +57,23 @@ class Polling:
         self._display, self._clock = display, clock
         self._unanswered = batches.split_request(request)  # have had no answer yet
         self._answered: list[Batch] = []
+        self._was_reached = False
+        self._not_reached: NotReachedError | None = None
 
     def run(self, deadline: Deadline, *, wait: bool, is_once: bool = False) -> None:
         """Return when all states are final or time is out; without `wait`, when every batch has been answered.
 
         `is_once`: send each batch once, whatever comes back.
-        Raise CommandError where it cannot go on, after all calls that were under way have ended.
+        Raise CommandError where it cannot go on, after all calls that were under way have ended; also where Function
+        Compute's host never had an address, since nothing was sent then.
         """
         pause, rounds = _PAUSES[0], 0
         while batches_left := self._open_batches(wait):
             delay = self._send_due(batches_left, deadline)
             rounds += 1
             seconds_left = deadline.remaining() - _LAST_POLL
+            if self._not_reached and not self._was_reached and rounds >= _ATTEMPTS:  # it is not a passing fault
+                raise RefusedError(str(self._not_reached), self._not_reached.hint)
             if is_once or not self._open_batches(wait):
                 return
             if not wait and (rounds >= _ATTEMPTS or seconds_left <= 0):
@@ -92,6 +97,10 @@ class Polling:
         delay, now = 0.0, self._clock.monotonic()
         due = [batch for batch in todo if batch.not_before <= now]
         for batch, result in run_concurrently(lambda batch: self._try(batch, deadline), due, deadline):
+            if isinstance(result, NotReachedError):
+                self._not_reached = result
+            else:
+                self._was_reached = True
             if isinstance(result, Answer):
                 self._add_answer(batch, result)
                 delay = max(delay, _AFTER_SPLIT if result.shard_size else 0.0)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from redis_backup.check.patterns import Probe, probes, regions
+from redis_backup.check.patterns import Probe, probes, regions, useless
 from redis_backup.errors import InvalidSetting
 from redis_backup.request.instances import InstanceRef
 from redis_backup.runtime import Runtime, SystemClock
-from simulator import Cloud, FunctionConfig, Instance
+from simulator import Cloud, FunctionConfig, Instance, ScaledClock
 from simulator.fc.state import Invocation
 from simulator.ram import OPERATIONS, Policy, allow
+from simulator.server import Request, Response, Server
 
 ACCOUNT = "1234567890123456"
 FUNCTION_ARN = FunctionConfig().resource
@@ -32,7 +37,6 @@ HEALTHY = {
     "log store": None,
 }
 LEFT_OUT = "left out"
-NO_CLOCK = {"DescribeInstances": {"clock": None}}  # no other call of the check has an answer that is not an error
 MakeCloud = Callable[..., Cloud]
 
 
@@ -96,12 +100,27 @@ KVSTORE_DOWN = {
 }
 
 
+NO_INSTANCE = {"settings": False, **dict.fromkeys(PERMISSIONS, None), "kvstore:DescribeInstances cn-hangzhou": True}
+NOWHERE = {
+    "settings": False,
+    "r-kvstore cn-hangzhou": LEFT_OUT,
+    **dict.fromkeys(PERMISSIONS, LEFT_OUT),
+    "r-kvstore": None,
+    "credentials": None,
+    "clock": None,
+}
+
+
 @pytest.mark.parametrize(
     ("settings", "options", "expected"),
     [
         ({"BACKUP_CONCURRENCY": "many"}, {}, {"settings": False}),
         ({"BACKUP_CONCURENCY": "4"}, {}, {"settings": None}),
         ({"BACKUP_FOLLOW_SECONDS": "0"}, {}, {"settings": None}),
+        ({"BACKUP_FOLLOW_HOURS": "0"}, {}, {"settings": None}),
+        ({"BACKUP_ALLOW": "r-bp1"}, {}, NOWHERE),
+        ({"BACKUP_ALLOW": "cn-hangzhou/*, r-bp1"}, {}, {"settings": False}),
+        ({"BACKUP_ALLOW": "cn-hangzhou/R-*"}, {}, NO_INSTANCE),
         ({}, {"function": FunctionConfig(timeout="60")}, {"timeout": None}),
         ({}, {"function": FunctionConfig(timeout=120)}, {}),
         ({}, {"function": FunctionConfig(memory=128)}, {"memory": None}),
@@ -111,7 +130,7 @@ KVSTORE_DOWN = {
             (
                 {},
                 {"policy": without(f"kvstore:{name}")},
-                {f"kvstore:{name} cn-hangzhou": False} | NO_CLOCK.get(name, {}),
+                {f"kvstore:{name} cn-hangzhou": False},
             )
             for name in OPERATIONS
         ),
@@ -307,6 +326,8 @@ def cloud_event(data: Any) -> dict[str, Any]:
     [
         cloud_event({"check": True, "instance_ids": "r-1"}),
         http({"check": True, "instance_ids": "r-1", "pipeline": 7}),
+        http({"check": True, "Check": False, "instance_ids": "r-1", "pipeline": 7}),
+        cloud_event({"check": True, "Check": {"id": 1}, "instance_ids": "r-1"}),
         http(cloud_event({"check": True, "instance_ids": "r-1"})),
         {"check": False, "instance_ids": "r-1"},
     ],
@@ -372,6 +393,41 @@ def test_a_function_without_credentials_refuses_every_other_event() -> None:
         handle({"instance_ids": "r-1"}, {"FC_REGION": "cn-hangzhou"})
 
 
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("InvalidTimeStamp.Expired", ["credentials"]),
+        ("Forbidden.AccessKeyDisabled", PERMISSIONS),
+        ("OperationDenied.AccountArrears", PERMISSIONS),
+        ("SignatureDoesNotMatch", ["credentials"]),
+    ],
+)
+def test_an_api_that_refuses_every_call_is_wrong(code: str, names: list[str], make_cloud: MakeCloud) -> None:
+    def refuse(_: Request) -> Response:
+        body = json.dumps({"Code": code, "Message": "no", "RequestId": "1"}).encode()
+        return Response(400, body, {"Content-Type": "application/json", "Date": "Tue, 24 Nov 2026 04:00:00 GMT"})
+
+    server = Server(refuse)
+    server.start()
+    try:
+        cloud = make_cloud(settings={"BACKUP_ENDPOINT": server.url})
+        found = result_of(cloud.invoke({"check": True}))
+    finally:
+        server.stop()
+    assert [found[name] for name in names] == [False] * len(names)
+    assert found["clock"] is False  # two hours
+
+
+def test_an_api_that_never_answers_is_not_reached(make_cloud: MakeCloud) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        cloud = make_cloud(
+            settings={"BACKUP_ENDPOINT": endpoint}, function=FunctionConfig(timeout=2), clock=ScaledClock()
+        )
+        invocation = cloud.invoke({"check": True})
+    assert result_of(invocation)["r-kvstore cn-hangzhou"] is False
+
+
 @pytest.mark.parametrize("kind", ["throttled", "server_error", "html", "reset", "timeout"])
 def test_no_fault_of_the_cloud_breaks_a_check(kind: str, make_cloud: MakeCloud) -> None:
     from simulator import Faults
@@ -401,6 +457,9 @@ def test_a_cloud_that_starts_a_backup_of_anything_is_reported(make_cloud: MakeCl
         ("cn-hangzhou/r-bp1", [("r-bp1", "r-bp1", False)]),
         ("cn-hangzhou/r-bp?", [("r-bp0", "r-bp?", False)]),  # such an instance may be there
         ("cn-hangzhou/r-[!a]1", [("r-01", "r-[!a]1", False)]),
+        ("cn-hangzhou/r-[!0-9]*", [("r-ano-such-instance", "r-[!0-9]*", True)]),
+        ("cn-hangzhou/r-[!*]", [("r-0", "r-[!*]", False)]),  # the filler is in the brackets, and not in the ID
+        ("cn-hangzhou/r-bp1[a*]", [("r-bp1a", "r-bp1[a*]", False)]),
         ("cn-beijing/*", []),
         ("nothing", []),
         ("cn-hangzhou/*_*", []),  # no ID has that
@@ -409,6 +468,32 @@ def test_a_cloud_that_starts_a_backup_of_anything_is_reported(make_cloud: MakeCl
 def test_ids_to_try_come_from_the_patterns(allow: str, expected: list[tuple[str, str, bool]]) -> None:
     found = [Probe(InstanceRef("cn-hangzhou", name), pattern, sure) for name, pattern, sure in expected]
     assert probes([allow], "cn-hangzhou") == found
+
+
+@given(st.text("rbp1-*?[]!a0/", max_size=12).map("cn-hangzhou/r-{}".format))
+def test_an_id_that_cannot_exist_says_so_itself(pattern: str) -> None:
+    for probe in probes([pattern], "cn-hangzhou"):
+        assert probe.cannot_exist is ("no-such-instance" in probe.instance.instance_id)
+        assert fnmatchcase(probe.instance.key, pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_useless"),
+    [
+        ("*", False),
+        ("cn-*/r-*", False),
+        ("us-*/r-bp?", False),
+        ("cn-hangzhou/r-bp1", False),
+        ("[ce]n-hangzhou/r-*", False),
+        ("r-bp1", True),
+        ("CN-HANGZHOU/*", True),
+        ("cn-hangzhou", True),
+        ("cn-hangzhou/R-*", True),
+        ("1234567890123456/cn-hangzhou/r-*", True),
+    ],
+)
+def test_a_pattern_that_admits_nothing_is_found(pattern: str, is_useless: bool) -> None:
+    assert bool(useless([pattern], "cn-hangzhou")) is is_useless
 
 
 def test_regions_come_from_the_patterns() -> None:

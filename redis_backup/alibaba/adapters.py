@@ -58,8 +58,8 @@ def mix_in(module: Any, adapter: str, mixin: type) -> None:
 
 
 def forget() -> None:
-    """Forget the status of this thread's last answer, before a call."""
-    _last_answer.status = 0
+    """Forget status and date of this thread's last answer, before a call."""
+    _last_answer.status, _last_answer.date = 0, ""
 
 
 def last_status() -> int:

@@ -45,6 +45,10 @@ class ApiClock:
         """Return the seconds that it is certainly ahead; negative if it is behind, 0 if both may be the same."""
         return min(self._high, 0.0) + max(self._low, 0.0)
 
+    def most(self) -> float:
+        """Return how many seconds it may differ at most, in either direction."""
+        return max(abs(self._low), abs(self._high))
+
     def at_least(self) -> datetime:
         """Return the earliest time that the clock may show now; the function's own time before the first answer."""
         return utc_now(self._clock) + timedelta(seconds=self._low)

@@ -30,9 +30,10 @@ _PERMANENT = (
 )
 # R-KVStore's (SignatureDoesNotMatch, …) and Function Compute's (SignatureNotMatch, …). The messages of some quote what
 # was signed, with the security token. They are never shown.
-_CREDENTIALS = ("Signature", "IncompleteSignature", "InvalidAccessKey", EXPIRED)
+_CREDENTIALS = ("InvalidTimeStamp", "IllegalTimestamp", "Signature", "IncompleteSignature", "InvalidAccessKey", EXPIRED)
 
 _DENIAL = "RAM does not allow"
+NO_ADDRESS = "its host name has no address"
 BUSY_HINT = "an older backup of the instance is still running; this request starts a new one when that has ended"
 CHANGING_HINT = "the instance is being created or changed; the backup starts when its status is Normal again"
 THROTTLED_HINT = (
@@ -70,6 +71,11 @@ class ApiError(Exception):
     def is_not_found(self) -> bool:
         """Return whether the API does not know the instance."""
         return self.is_one_of(_NOT_FOUND)
+
+    @property
+    def has_no_address(self) -> bool:
+        """Return whether the host's name could not be resolved, so that the call was certainly not sent."""
+        return self.problem.message.endswith(NO_ADDRESS)
 
     @property
     def is_denied(self) -> bool:

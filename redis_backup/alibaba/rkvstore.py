@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from redis_backup.alibaba import lazy_sdk, parsing, sdk, sdk_errors
+from redis_backup.alibaba import adapters, lazy_sdk, parsing, sdk, sdk_errors
 from redis_backup.alibaba.api_clock import ApiClock
 from redis_backup.alibaba.api_errors import EXPIRED, ApiError
 from redis_backup.alibaba.parsing import Instance, Job, Unreadable
@@ -194,6 +194,8 @@ class RKVStore:
                 secrets=self._secrets,
             )
         except ApiError as error:
+            if error.status and error.problem.code != "NoAnswer":
+                self._api_clock.note(adapters.last_date(), sent)
             if error.problem.code.startswith(EXPIRED) and self._was_served:
                 raise sdk_errors.credentials_ended(error.problem) from None
             raise

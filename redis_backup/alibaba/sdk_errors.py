@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from redis_backup.alibaba import adapters
-from redis_backup.alibaba.api_errors import ApiError, error_kind, problem_of
+from redis_backup.alibaba.api_errors import NO_ADDRESS, ApiError, error_kind, problem_of
 from redis_backup.states import ErrorKind, Problem
 
 
@@ -78,7 +78,7 @@ def _no_answer(error: Exception, action: str, status: int) -> Problem:
     elif "timed out" in text or "timeout" in text.lower():
         what = "did not answer in time"
     elif "resolve" in text or "Name or service" in text:
-        what = "could not be found: its host name has no address"
+        what = f"could not be found: {NO_ADDRESS}"
     elif "refused" in text:
         what = "refused the connection"
     elif "onnection" in text or "reset" in text:

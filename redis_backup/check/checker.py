@@ -9,6 +9,7 @@ The invocation that it sends to itself comes some seconds later, and records whe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from redis_backup import timestamps
 from redis_backup.alibaba.api_clock import ApiClock
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.alibaba.function_compute import FunctionName
+from redis_backup.alibaba.retries import run_in_parallel
 from redis_backup.alibaba.rkvstore import RKVStore
 from redis_backup.backoff import Deadline
 from redis_backup.check import patterns
@@ -44,11 +46,11 @@ from redis_backup.states import CheckResult, ErrorKind, Outcome, Problem, State
 _CREDENTIALS_LAST = "36 hours"
 _MIN_MEMORY = 256  # MB; docs/benchmarks.md has what the function needs
 _TIME_FOR_PERMISSIONS = 45.0  # seconds
+_TIME_FOR_INVOKING = 30.0
 _DELAY = timedelta(seconds=10)
 _EARLY = timedelta(seconds=2)  # the clocks of Function Compute's machines may differ by that much
 _MAX_CLOCK_DIFFERENCE = 2.0  # seconds
 _FAR_AHEAD = 30.0  # seconds; the function does not follow a clock that differs by more
-_ANY_DIFFERENCE = 900.0  # seconds; beyond that, R-KVStore refuses the signatures
 _MAX_INSTANCES = 50  # that are named one by one
 
 
@@ -108,18 +110,26 @@ class Checker:
 
     def _setting_values(self) -> CheckResult:
         settings = self._settings
+        useless = patterns.useless(settings.allow, self._context.region)
         if self._setting_errors:
             detail = "; ".join(self._setting_errors)
             hint = (
                 "correct the function's environment; until then it refuses every event (this check uses the defaults)"
             )
             return CheckResult("settings", False, detail, hint)
+        if useless:
+            what = "no instance at all" if len(useless) == len(settings.allow) else "no instance"
+            detail = f"BACKUP_ALLOW: {', '.join(useless)} admits {what}"
+            return CheckResult("settings", False, detail, "write REGION/INSTANCE_ID, such as cn-hangzhou/r-*")
         if settings.unknown:
             detail = f"{', '.join(settings.unknown)}: not a setting of this function, and ignored"
             return CheckResult("settings", None, detail, "check the spelling; docs/reference.md has all settings")
         if not settings.follow_seconds:
             detail = "BACKUP_FOLLOW_SECONDS is 0: the function does not look again at backups that it has started"
             return CheckResult("settings", None, detail, "set it to 60 if that is not on purpose")
+        if settings.follow_hours * 3600 <= settings.follow_seconds:
+            detail = f"BACKUP_FOLLOW_HOURS is {settings.follow_hours:g}: the first follow-up gives up what is not done"
+            return CheckResult("settings", None, detail, "set it to 6, or to the time that a backup takes at most")
         what = f"BACKUP_ALLOW is {', '.join(settings.allow)}; follow-ups every {settings.follow_seconds} s"
         return CheckResult("settings", True, f"{what}, for {settings.follow_hours:g} h")
 
@@ -142,16 +152,21 @@ class Checker:
     def _api(self, request: Request) -> Iterator[CheckResult]:
         """Check each region that the settings or the request name, then what its answers tell, and the instances."""
         context, settings, clock = self._context, self._settings, self._clock
-        api_clock = ApiClock(clock, _ANY_DIFFERENCE)
+        api_clock = ApiClock(clock, math.inf)
         deadline = Deadline(clock, min(context.stop_work_at, context.started + _TIME_FOR_PERMISSIONS))
         named = [instance.region for instance in request.instances] + ([request.region] if request.tags else [])
         checks: list[RegionCheck] = []
         for region in dict.fromkeys([*patterns.regions(settings.allow, context.region), *named]):
             client = RKVStore(region, context, settings, clock, deadline, api_clock)
             probes = patterns.probes(settings.allow, region)
-            check = RegionCheck(region, client, probes, clock, deadline, settings.concurrency)
-            yield from check.run()
-            checks.append(check)
+            checks.append(RegionCheck(region, client, probes, clock, deadline, settings.concurrency))
+        for results in run_in_parallel([check.run for check in checks], len(checks), Deadline(clock, deadline.at + 15)):
+            yield from results or ()
+        if not checks:
+            hint = "name an instance of each region in the check"
+            yield CheckResult(
+                "r-kvstore", None, "not tried, since neither BACKUP_ALLOW nor the event names a region", hint
+            )
         yield self._credentials(checks)
         yield _clock_result(api_clock)
         if all(check.is_reached and not check.credentials_problem for check in checks):
@@ -213,7 +228,9 @@ class Checker:
 
     def _self_invocation(self, request: Request) -> Iterator[CheckResult]:
         """Invoke the function itself twice with the same task ID: it has to be allowed, and the second be refused."""
-        sender = Sender(self._context, self._settings, self._clock)
+        until_now = self._clock.monotonic() - self._context.started
+        limit = min(self._context.timeout, until_now + _TIME_FOR_INVOKING)
+        sender = Sender(replace(self._context, timeout=limit), self._settings, self._clock)
         invocation = delayed_check(request, self._began, utc_now(self._clock) + _DELAY)
         [first] = sender.send([invocation])
         what = f"fc:InvokeFunction on {FunctionName.from_context(self._context).resource}"
@@ -277,7 +294,8 @@ class _Warnings:
 
 def _instance_result(item: WorkItem, is_ok: bool | None) -> CheckResult:
     problem = item.outcome.error or Problem("Unknown", "no error is known", ErrorKind.UNKNOWN)
-    return CheckResult(f"instance {item.instance.key}", is_ok, f"{problem.message} ({problem.code})", problem.hint)
+    hint = problem.hint or "look up the code in docs/runbook.md"
+    return CheckResult(f"instance {item.instance.key}", is_ok, f"{problem.message} ({problem.code})", hint)
 
 
 def _clock_result(api_clock: ApiClock) -> CheckResult:
@@ -285,7 +303,8 @@ def _clock_result(api_clock: ApiClock) -> CheckResult:
         return CheckResult("clock", None, "no answer of R-KVStore had a time to compare with", "check again")
     seconds = api_clock.difference()
     if abs(seconds) <= _MAX_CLOCK_DIFFERENCE:
-        return CheckResult("clock", True, f"R-KVStore's differs by at most {_MAX_CLOCK_DIFFERENCE:g} s")
+        at_most = max(_MAX_CLOCK_DIFFERENCE, math.ceil(api_clock.most()))  # answers that took long tell little
+        return CheckResult("clock", True, f"R-KVStore's differs by at most {at_most:g} s")
     detail = f"R-KVStore's clock is {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} the function's"
     hint = "a backup can seem older than the event that asked for it; report this to Alibaba Cloud with the region"
     return CheckResult("clock", False if abs(seconds) > _FAR_AHEAD else None, detail, hint)

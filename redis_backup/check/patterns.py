@@ -12,6 +12,8 @@ from redis_backup.request.instances import REGION, InstanceRef, parse_instance
 # No instance has such an ID: R-KVStore's own have no hyphen after `r-` but in the names of nodes, `r-…-db-0`.
 _FILLER = "no-such-instance"
 _WILDCARDS = re.compile(r"[*?\[]")
+_BRACKETS = re.compile(r"\[!?.[^\]]*\]")
+_CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyz-"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,20 @@ def regions(allow: Iterable[str], own_region: str) -> list[str]:
     return list(found)
 
 
+def useless(allow: Iterable[str], own_region: str) -> list[str]:
+    """Return the patterns that admit no instance of any region.
+
+    `["cn-hangzhou/r-*", "r-bp1", "CN-HANGZHOU/*"]` → `["r-bp1", "CN-HANGZHOU/*"]`.
+    """
+    found = []
+    for pattern in allow:
+        region = pattern.partition("/")[0]
+        candidates = (region, own_region, _BRACKETS.sub("x", region.replace("*", "x").replace("?", "x")))
+        if not any(REGION.fullmatch(each) and probes([pattern], each) for each in candidates):
+            found.append(pattern)
+    return found
+
+
 def probes(allow: Iterable[str], region: str) -> list[Probe]:
     """Return an ID of the region for each pattern that admits one.
 
@@ -55,7 +71,7 @@ def probes(allow: Iterable[str], region: str) -> list[Probe]:
             id_pattern = pattern[pattern.find("*") :] if "*" in pattern else ""
         instance = parse_instance(_fill(id_pattern), region)
         if instance and instance.region == region and fnmatchcase(instance.key, pattern):
-            found.setdefault(instance, Probe(instance, id_pattern, "*" in id_pattern))
+            found.setdefault(instance, Probe(instance, id_pattern, _FILLER in instance.instance_id))
     return list(found.values())
 
 
@@ -63,4 +79,4 @@ def _fill(pattern: str) -> str:
     """Fill the wildcards of an ID's pattern: `"r-bp*"` → `"r-bpno-such-instance"`; `"*"` → `"r-no-such-instance"`."""
     filler = f"r-{_FILLER}" if pattern.startswith("*") else _FILLER
     filled = pattern.replace("*", filler, 1).replace("*", "").replace("?", "0")
-    return re.sub(r"\[(!?)([^\]])[^\]]*\]", lambda match: "0" if match[1] else match[2], filled)
+    return _BRACKETS.sub(lambda match: next((each for each in _CHARACTERS if fnmatchcase(each, match[0])), ""), filled)

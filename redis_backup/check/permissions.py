@@ -18,12 +18,13 @@ from redis_backup.backoff import Deadline
 from redis_backup.check.patterns import Probe
 from redis_backup.request.instances import InstanceRef
 from redis_backup.runtime import Clock, utc_now
-from redis_backup.states import CheckResult, ErrorKind, Problem, out_of_time
+from redis_backup.states import OUT_OF_TIME, CheckResult, ErrorKind, Problem, out_of_time
 
 _NETWORK_HINT = (
     "check the function's network (internetAccess, or vpcConfig and its NAT gateway), BACKUP_ENDPOINT, and the "
     "region's name"
 )
+_CODES_HINT = "look up the code in docs/runbook.md, or ask Alibaba Cloud's support with the text"
 _CLUSTERS_ONLY = "; without it, backups of cloud-native clusters are not found"
 
 
@@ -54,10 +55,9 @@ class RegionCheck:
         [error] = self._try([lambda: self._client.describe([any_id])])
         if error and error.is_about_credentials:
             self.credentials_problem = error.problem
-        if error and error.kind is ErrorKind.UNKNOWN:
+        if error and _is_unanswered(error):
             self.is_reached = False
-            hint = _NETWORK_HINT if error.problem.code == "NoAnswer" else error.problem.hint
-            return [CheckResult(self._name("r-kvstore"), False, _text(error.problem), hint)]
+            return [CheckResult(self._name("r-kvstore"), False, _unanswered_text(error.problem), _NETWORK_HINT)]
         reached = CheckResult(self._name("r-kvstore"), True, "R-KVStore answers")
         if self.credentials_problem:
             return [reached]
@@ -98,26 +98,20 @@ class RegionCheck:
         """Return the result of an operation: denied for one of the probes, unclear, or allowed."""
         name = self._name(f"kvstore:{operation}")
         if not probes:
-            what = "BACKUP_ALLOW admits no instance of the region"
             if self._probes:
                 what = "cannot be tried without a backup, since BACKUP_ALLOW has no wildcard (*) for this region"
-            return CheckResult(name, None, what, "compare the role's policy with deploy/role-policy.json")
-        described = [
-            (probe, error.problem, error) for probe, error in zip(probes, errors, strict=True) if error is not None
-        ]
-        for probe, problem, error in described:
-            if error.is_denied or error.kind is ErrorKind.REFUSED:
-                extra = _CLUSTERS_ONLY if operation == "DescribeClusterBackupList" else ""
-                shown = _with_pattern(problem, probe)
-                return CheckResult(name, False, shown.message, f"{shown.hint or ''}{extra}")
-        for _, problem, error in described:
-            if not (error.is_not_found or error.is_one_of(WRONG_TYPE) or error.kind is ErrorKind.BUSY):
-                hint = (
-                    problem.hint or "check again; if it stays, compare the role's policy with deploy/role-policy.json"
-                )
-                return CheckResult(name, None, f"not clear, since the answer was: {_text(problem)}", hint)
+                return CheckResult(name, None, what, "compare the role's policy with deploy/role-policy.json")
+            what = "not tried, since BACKUP_ALLOW admits no instance of the region"
+            return CheckResult(
+                name, None, what, "add the region to BACKUP_ALLOW and to the role's policy, if you want it"
+            )
+        failed = [(probe, error) for probe, error in zip(probes, errors, strict=True) if error is not None]
+        verdicts = [_verdict(name, probe, error) for probe, error in failed]
+        for is_ok in (False, None):
+            if found := next((each for each in verdicts if each and each.ok is is_ok), None):
+                return found
         patterns = ", ".join(dict.fromkeys(probe.pattern for probe in probes))
-        return CheckResult(name, True, f"allowed on {patterns}" if not described else f"not denied on {patterns}")
+        return CheckResult(name, True, f"not denied on {patterns}" if failed else f"allowed on {patterns}")
 
     def _try(self, calls: Sequence[Callable[[], object]]) -> list[ApiError | None]:
         """Make all calls at the same time. Return the error of each, None for a call that has succeeded."""
@@ -134,6 +128,31 @@ class RegionCheck:
 
     def _name(self, what: str) -> str:
         return f"{what} {self._region}"
+
+
+def _verdict(name: str, probe: Probe, error: ApiError) -> CheckResult | None:
+    """Return what an error says of an operation; None if it shows that the call is not denied."""
+    problem = error.problem
+    if error.is_denied or error.kind is ErrorKind.REFUSED:
+        shown = _with_pattern(problem, probe)
+        extra = _CLUSTERS_ONLY if "DescribeClusterBackupList" in name else ""
+        return CheckResult(name, False, shown.message, f"{shown.hint or ''}{extra}")
+    if error.is_not_found or error.is_one_of(WRONG_TYPE) or error.kind is ErrorKind.BUSY:
+        return None  # R-KVStore itself has judged it
+    if _is_unanswered(error):
+        return CheckResult(name, False, _unanswered_text(problem), _NETWORK_HINT)
+    is_about_id = problem.code.lower().startswith(("invalidinstance", "invaliddbinstance"))  # the ID is made up
+    if error.kind is ErrorKind.PERMANENT and not is_about_id:
+        return CheckResult(name, False, f"refused: {_text(problem)}", problem.hint or _CODES_HINT)
+    return CheckResult(name, None, f"not clear, since the answer was: {_text(problem)}", "check again")
+
+
+def _is_unanswered(error: ApiError) -> bool:
+    return error.kind is ErrorKind.UNKNOWN or error.problem.code == OUT_OF_TIME
+
+
+def _unanswered_text(problem: Problem) -> str:
+    return "no answer came in time" if problem.code == OUT_OF_TIME else _text(problem)
 
 
 def _with_pattern(problem: Problem, probe: Probe) -> Problem:

@@ -73,6 +73,7 @@ def delayed_check(request: Request, first: datetime, due: datetime) -> FollowUp:
     """Return the invocation that shows whether Function Compute honours the delay of a follow-up."""
     info = FollowUpInfo(first, due, request.kind, request.trigger_id)
     fields = {"follow": _write_follow_up(info), "check": True, "since": timestamps.render(request.since)}
+    fields |= {"reason": request.reason} if request.reason else {}
     return FollowUp(_task_id(request, (), info), json.dumps(fields).encode(), due, ())
 
 

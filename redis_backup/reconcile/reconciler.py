@@ -105,7 +105,8 @@ class Reconciler:
             "NotAllowed",
             f"BACKUP_ALLOW does not allow {key}",
             ErrorKind.REFUSED,
-            hint="add a pattern for it to BACKUP_ALLOW in the function's environment, or remove it from the request",
+            hint="add a pattern for it to BACKUP_ALLOW in the function's environment, and to the role's policy; or "
+            "remove it from the request",
         )
         self.record(item, Outcome(State.FAILED, error=problem))
         return False

@@ -73,7 +73,7 @@ def asks_for_check(event: Event) -> bool:
     sender's own field, and the backups must not be left out for that.
     """
     fields = event.fields
-    if not isinstance(fields, dict) or not event.fields_are_ours:
+    if not isinstance(fields, dict) or not event.fields_are_ours or event.method not in ("", "POST"):
         return False
     known = {name: _known_name(name) for name in fields}
     if not event.strict and None in known.values():
@@ -154,6 +154,7 @@ class _Reader:
         unknown, given = [], self._raw_fields()
         for name, value in given.items():
             known = _known_name(name)
+            known = None if known == "check" and not self.event.strict else known  # `asks_for_check` has read it
             if known and (repeated := _repeated(given, name)):
                 self.errors.append(f"{repeated} is given twice")
                 continue

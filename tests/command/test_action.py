@@ -87,7 +87,9 @@ def test_a_check_shows_its_results_and_starts_nothing(tmp_path: Path) -> None:
     ("inputs", "code", "told"),
     [
         ({"instances": "r-a", "dry-run": "yes"}, 2, "The input dry-run is neither true nor false"),
-        ({"instances": "r-a", "max-age": "soon"}, 2, "An input is wrong, or the caller is not allowed to do this"),
+        ({"instances": "r-a", "max-age": "soon"}, 2, "Invalid value for '--max-age'"),
+        ({"instances": ""}, 2, "instance_ids is missing"),
+        ({"instances": "r-a", "account": "acme"}, 2, "--account is not an account's ID"),
         ({"instances": "r-a", "wait": "4m"}, 3, "Time ran out, or some backups have not started"),
     ],
 )

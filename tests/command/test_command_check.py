@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 import pytest
-from command_process import TO_FUNCTION, Pipeline
+from command_process import TO_FUNCTION, Pipeline, run
 
 from redis_backup.alibaba.function_compute import FunctionName
 from redis_backup.backoff import Deadline
 from redis_backup.credentials import Credentials
+from redis_backup.errors import InvalidRequest
 from redis_backup.states import CheckResult
 from redis_backup_cli.__main__ import main
 from redis_backup_cli.checking import CheckReport, read_check_report, show_results
 from redis_backup_cli.client import FunctionClient
 from redis_backup_cli.clocks import Timekeeper
-from redis_backup_cli.errors import RefusedError
+from redis_backup_cli.errors import NoAnswerError, RefusedError
 from simulator import Cloud, Fleet, Instance
 from simulator.ram import allow
 
@@ -54,6 +56,39 @@ def test_a_caller_that_may_not_invoke_is_told_so() -> None:
         ended = pipeline.run("--check")
     assert ended.code == 2
     assert "RAM does not allow you fc:InvokeFunction" in ended.err
+
+
+def test_a_failure_is_json_too() -> None:
+    with Pipeline(Instance("r-1"), user_policy=allow(["fc:GetFunction"], ["*"])).running() as pipeline:
+        ended = pipeline.run("--check", "--json")
+    answer = json.loads(ended.out)
+    assert (ended.code, answer["ok"], answer["checks"]) == (2, False, [])
+    assert "RAM does not allow you fc:InvokeFunction" in answer["error"]["message"]
+
+
+def ask(handler: Any) -> CheckReport:
+    """Let a client check a function that answers so."""
+    with Cloud(Fleet([]), handler=handler) as cloud:
+        user = cloud.credentials.user
+        keys = Credentials(user.access_key_id, user.access_key_secret, "")
+        name = FunctionName("cn-hangzhou", "1234567890123456", "redis-backup")
+        client = FunctionClient(name, cloud.endpoint, lambda: keys, Timekeeper(cloud.clock))
+        return client.check(b"{}", Deadline(cloud.clock, cloud.clock.monotonic() + 60))
+
+
+def old_version(*_: object) -> None:
+    raise InvalidRequest(["instance_ids is missing", "unknown field: check. Known fields: instance_ids"])
+
+
+def test_an_older_version_of_the_function_has_no_check() -> None:
+    with pytest.raises(RefusedError, match="this version of the function has no check"):
+        ask(old_version)
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b'{"ok": true, "checks": [', b"", b"[" * 100_000])
+def test_an_answer_that_was_cut_off_is_no_answer(answer: bytes) -> None:
+    with pytest.raises(NoAnswerError):
+        ask(lambda *_: answer)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +139,7 @@ def test_the_summary_counts_and_says_what_to_do() -> None:
     [
         {"ok": True},
         {"ok": True, "checks": 1},
+        {"ok": True, "checks": []},
         {"ok": True, "checks": [{"name": "a", "detail": "b"}]},
         {"ok": True, "checks": [{"name": "a", "ok": 1, "detail": "b"}]},
         {"ok": True, "checks": [{"name": "a", "ok": "yes", "detail": "b"}]},
@@ -115,10 +151,34 @@ def test_the_summary_counts_and_says_what_to_do() -> None:
 def test_another_answer_is_not_taken_for_a_check_s(answer: object) -> None:
     with pytest.raises(LookupError):
         read_check_report(json.dumps(answer).encode())
-    with Cloud(Fleet([]), handler=lambda *_: answer) as cloud:
-        user = cloud.credentials.user
-        keys = Credentials(user.access_key_id, user.access_key_secret, "")
-        name = FunctionName("cn-hangzhou", "1234567890123456", "redis-backup")
-        client = FunctionClient(name, cloud.endpoint, lambda: keys, Timekeeper(cloud.clock))
-        with pytest.raises(RefusedError, match="not that of a check"):
-            client.check(b"{}", Deadline(cloud.clock, cloud.clock.monotonic() + 60))
+    with pytest.raises(RefusedError, match="not that of a check"):
+        ask(lambda *_: answer)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "text"),
+    [
+        (
+            ["--check"],
+            {"BACKUP_FC_ENDPOINT": "http://no-such-host.invalid"},
+            "http://no-such-host.invalid has no address",
+        ),
+        (
+            ["r-1", "--wait", "30m"],
+            {"BACKUP_FC_ENDPOINT": "no-such-host.invalid"},
+            "no-such-host.invalid has no address",
+        ),
+        (
+            ["--check"],
+            {"BACKUP_FC_ENDPOINT": "http://127.0.0.1:1"},
+            "Function Compute is asked at http://127.0.0.1:1, by",
+        ),
+        (["--check"], {"ALIBABA_CLOUD_ACCOUNT_ID": "my-account"}, "--account is not an account's ID"),
+    ],
+)
+def test_a_wrong_place_is_named_and_not_waited_for(arguments: list[str], environ: dict[str, str], text: str) -> None:
+    pipeline = Pipeline()
+    ended = run(pipeline.command(*arguments), pipeline.environ(**environ))
+    assert ended.code == (1 if "127.0.0.1" in text else 2)
+    assert text in ended.err
+    assert "check --region (cn-hangzhou), --account" in ended.err or "has no address" not in text
