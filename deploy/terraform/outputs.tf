@@ -42,14 +42,14 @@ output "next_steps" {
   description = "What to run next."
   value       = <<-TEXT
     # redis-backup is .venv/bin/redis-backup of the repository; docs/recipes.md shows how pipelines install it.
-    # 1. Check the account, permissions and settings. No backup is started.
-    redis-backup --check ${local.function_options}
+    # 1. Check the account, permissions, settings, and the instances that have the tags. No backup is started.
+    redis-backup --check ${local.tag_options} ${local.function_options}
 
     # 2. The first backup. --dry-run only shows what it would do.
     redis-backup ${local.tag_options} ${local.function_options} --wait 30m --reason "first backup"
 
-    # 3. The saved searches, once. Run it where you ran `terraform apply`.
-    terraform output -raw saved_searches | while IFS= read -r search || [ -n "$search" ]; do
+    # 3. The saved searches, once, if you want them. It needs the aliyun CLI.
+    terraform -chdir='${abspath(path.root)}' output -raw saved_searches | grep '^{' | while IFS= read -r search; do
       aliyun sls CreateSavedSearch --region ${var.region} --project ${local.values.logProject} --body "$search"; done
   TEXT
 }

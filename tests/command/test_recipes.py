@@ -29,7 +29,7 @@ POLICIES = {
 CALLER = POLICIES["fc:InvokeFunction"]
 INSTANCES = (
     Instance("r-bp1zxszhcgatnx01", duration=20, tags={"app": "shop"}),
-    Instance("r-2zecluster", region="cn-beijing", duration=20),
+    Instance("r-bp1cloudnative01", duration=20),
 )
 
 
@@ -93,7 +93,7 @@ def test_the_workflow_hands_the_job_ids_to_the_deployment(tmp_path: Path) -> Non
     with Pipeline(*INSTANCES, user_policy=CALLER).running() as pipeline:
         install_stub(pipeline, tmp_path / "temp")
         ran = run_action(pipeline, tmp_path, backup["with"])
-        assert (ran.code, pipeline.backups()) == (0, {"r-bp1zxszhcgatnx01": 1, "r-2zecluster": 1}), ran.log
+        assert (ran.code, pipeline.backups()) == (0, {"r-bp1zxszhcgatnx01": 1, "r-bp1cloudnative01": 1}), ran.log
     outputs = {f"backup.outputs.{name}": value for name, value in ran.outputs.items()}
     ids = evaluate(steps[-1]["env"]["REDIS_BACKUP_JOB_IDS"], steps=outputs)
     assert sorted(ids.split(",")) == sorted(job for each in ran.report["instances"] for job in each["job_ids"])
@@ -102,13 +102,13 @@ def test_the_workflow_hands_the_job_ids_to_the_deployment(tmp_path: Path) -> Non
 def test_the_workflow_gives_the_action_what_it_has_and_pins_all_actions() -> None:
     steps: list[dict[str, Any]] = yaml.safe_load(RECIPES["github-actions"])["jobs"]["deploy"]["steps"]
     used = {step["uses"].partition("@")[0]: step for step in steps if "uses" in step}
-    assert set(used["OWNER/redis-backup"]["with"]) <= set(ACTION["inputs"])
-    assert used["OWNER/redis-backup"]["uses"].endswith(f"@v{__version__}")
+    assert set(used["COPY-OWNER/redis-backup"]["with"]) <= set(ACTION["inputs"])
+    assert used["COPY-OWNER/redis-backup"]["uses"].endswith(f"@v{__version__}")
     assert [step["uses"] for step in used.values() if not re.search(r"@v\d+\.\d+\.\d+$", step["uses"])] == []
     assert used["actions/checkout"]["uses"] in (PROJECT / ".github" / "workflows" / "ci.yml").read_text(
         encoding="utf-8"
     )
-    wait = Duration().convert(used["OWNER/redis-backup"]["with"]["wait"], None, None)
+    wait = Duration().convert(used["COPY-OWNER/redis-backup"]["with"]["wait"], None, None)
     assert used["aliyun/configure-aliyun-credentials-action"]["with"]["role-session-expiration"] > wait
 
 

@@ -106,7 +106,10 @@ def test_it_makes_what_the_files_say_and_removes_it_again(workspace: Workspace) 
     given = {"region": REGION, "tags": TAGS}
     applied = workspace.run("apply", "-auto-approve", variables=given)
     assert "Nobody is told of the alerts." in applied
-    assert f"redis-backup --check --function {FUNCTION} --region {REGION} --account {ACCOUNT}\n" in applied
+    assert (
+        f"redis-backup --check --tag 'env=production' --function {FUNCTION} --region {REGION} --account {ACCOUNT}\n"
+        in applied
+    )
     made = resources(json.loads(workspace.run("show", "-json"))["values"])
     _compare_role(made)
     _compare_log_store(made)
@@ -451,6 +454,7 @@ def test_the_policy_has_what_the_resources_need_and_nothing_else() -> None:
     assert used == set(ACTIONS) == set(terraform_schemas.RESOURCES)
     lines = [line.split() for lines in ACTIONS.values() for line in lines]
     needed = {service + verb for service, *verbs in lines for verb in verbs}
+    needed.add("log:CreateSavedSearch")  # of the command in `next_steps`
     policy = json.loads((PROJECT / "deploy" / "terraform-policy.json").read_text(encoding="utf-8"))
     allowed = [action for statement in policy["Statement"] for action in statement["Action"]]
     assert sorted(allowed) == sorted(set(allowed)), "an action is there twice"

@@ -51,6 +51,14 @@ output "saved_searches" {
   sensitive = true # not a secret, but too long for the screen
 }
 
+output "log_project" {
+  value = module.redis_backup.log_project
+}
+
+output "caller_policy" {
+  value = module.redis_backup.caller_policy
+}
+
 output "next_steps" {
   value = module.redis_backup.next_steps
 }
