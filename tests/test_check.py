@@ -399,6 +399,7 @@ def test_a_function_without_credentials_refuses_every_other_event() -> None:
         ("InvalidTimeStamp.Expired", ["credentials"]),
         ("Forbidden.AccessKeyDisabled", PERMISSIONS),
         ("OperationDenied.AccountArrears", PERMISSIONS),
+        ("InternalError", PERMISSIONS),
         ("SignatureDoesNotMatch", ["credentials"]),
     ],
 )

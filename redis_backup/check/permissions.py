@@ -144,6 +144,10 @@ def _verdict(name: str, probe: Probe, error: ApiError) -> CheckResult | None:
     is_about_id = problem.code.lower().startswith(("invalidinstance", "invaliddbinstance"))  # the ID is made up
     if error.kind is ErrorKind.PERMANENT and not is_about_id:
         return CheckResult(name, False, f"refused: {_text(problem)}", problem.hint or _CODES_HINT)
+    if error.kind is ErrorKind.TRANSIENT:
+        return CheckResult(
+            name, False, f"only errors, at every attempt: {_text(problem)}", f"check again; {_CODES_HINT}"
+        )
     return CheckResult(name, None, f"not clear, since the answer was: {_text(problem)}", "check again")
 
 
