@@ -20,6 +20,7 @@ SECRETS = ("SECRETKEY", "SECRETTOKEN", "SECRETURLSIGNATURE", "SECRETDIAGNOSTIC",
 FINAL_EVENTS = ("backup_succeeded", "backup_failed")
 PROMPT_SECONDS = 12.0  # an invocation that begins so long after `since`, or after being sent, is prompt
 CLOCK_MARGIN = 2.0  # seconds around `since`; whether a backup that starts there counts depends on clocks
+UNFOLLOWED = "no follow-up will look at unfinished instances"  # words of an error; it names those that do not run yet
 UNWATCHED = "without a watch"  # words of the warning that says so of a backup
 
 
@@ -177,7 +178,8 @@ class InstanceHistory:
             if each.started + each.duration < since:
                 continue
             message = "" if each.error is None or each.killed else each.error["errorMessage"]
-            if message and (self.id in message or self.history.plan.tags):
+            is_unfinished = UNFOLLOWED in message and self.id in each.event.decode(errors="replace")
+            if message and (self.id in message or self.history.plan.tags or is_unfinished):
                 return True
             is_shown = self.id in each.body.decode(errors="replace") or (
                 self.state.config.denied and self.history.plan.tags

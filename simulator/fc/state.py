@@ -160,5 +160,5 @@ def parse_json(text: str) -> Any:
     """Return the JSON value of a string: `{"a": 1}` → a dict; the string itself when it is not JSON."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
