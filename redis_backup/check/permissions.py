@@ -1,7 +1,8 @@
 """Try R-KVStore in one region: whether it answers, and whether RAM allows each operation. No backup is started.
 
-RAM judges a call before R-KVStore looks for the instance. So an ID that cannot exist tells whether a call is allowed:
-the answer is "denied", or else "not found".
+The gateway of Alibaba Cloud's APIs asks RAM before a service sees a call. So an ID that cannot exist tells whether a
+call is allowed: the answer is "denied", or else "not found". That R-KVStore, too, does it in this order is documented
+nowhere; docs/deployment.md says what tells.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class RegionCheck:
     ) -> None:
         self._region, self._client, self._probes = region, client, probes
         self._clock, self._deadline, self._concurrency = clock, deadline, concurrency
-        self.is_reached = True
+        self.is_reached = False
         self.credentials_problem: Problem | None = None
 
     def run(self) -> list[CheckResult]:
@@ -55,8 +56,8 @@ class RegionCheck:
         [error] = self._try([lambda: self._client.describe([any_id])])
         if error and error.is_about_credentials:
             self.credentials_problem = error.problem
-        if error and _is_unanswered(error):
-            self.is_reached = False
+        self.is_reached = not (error and _is_unanswered(error))
+        if error and not self.is_reached:
             return [CheckResult(self._name("r-kvstore"), False, _unanswered_text(error.problem), _NETWORK_HINT)]
         reached = CheckResult(self._name("r-kvstore"), True, "R-KVStore answers")
         if self.credentials_problem:
