@@ -81,6 +81,9 @@ class Service(SignatureErrors, Protocol):
         `delay`: the operation has its effect that many seconds later, if it is one that can.
         """
 
+    def translated(self, error: ApiError) -> ApiError:
+        """Return an error of the gateway's, or of another service's, as this service states it."""
+
     def refuse(self, error: ApiError, request: Request, request_id: str) -> Response:
         """Return the answer for an error."""
 
@@ -150,7 +153,8 @@ class Gateway:
                     if fault:
                         redirect_to = self._redirect_target() if fault.kind in REDIRECTS else ""
                         response = fault.apply(clock, answer, _max_wait(caller), target.operation, redirect_to)
-            except ApiError as error:
+            except ApiError as raised:
+                error = service.translated(raised)
                 response, code = service.refuse(error, request, request_id), error.code
             _check_kill_switch(credential)
             status = response.status
