@@ -10,12 +10,12 @@ import json
 import random
 import threading
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from simulator.errors import ApiError
-from simulator.server import ConnectionDroppedError, Response
+from simulator.server import ConnectionDroppedError, Request, Response, Stream
 
 if TYPE_CHECKING:
     from simulator.clock import Clock
@@ -50,7 +50,16 @@ ODD_ANSWERS = {  # status 200, with a body that is not the answer
 }
 SHORT_PAGES = ("empty-page", "cut-page")  # of a list; its TotalCount stays right
 REDIRECTS = {"redirect-302": 302, "redirect-307": 307}  # to another host
-ALL_KINDS = (*KINDS, *ODD_ANSWERS, *SHORT_PAGES, *REDIRECTS)
+BODY_KINDS = ("cut", "slow", "flip")  # of a body: its second half is missing, or comes late, or one byte is another one
+READ_KINDS = (
+    *BODY_KINDS,
+    "whole",
+    "denied",
+)  # of what reads an object: `whole`: all of it, whatever range was asked for
+ALL_KINDS = (*KINDS, *ODD_ANSWERS, *SHORT_PAGES, *REDIRECTS, *READ_KINDS)
+READS = ("Download", "GetObject")
+READS_FAIL_BY = ("reset", "hang", "page502", "5xx", "internal", "unavailable", *REDIRECTS, *READ_KINDS)
+DENIED = (403, "AccessDenied")
 COUNTED = {"DescribeBackups": ("Backups", "Backup"), "DescribeInstances": ("Instances", "KVStoreInstance")}
 LISTS = {**COUNTED, "DescribeBackupTasks": ("BackupJobs",), "DescribeClusterBackupList": ("ClusterBackups",)}
 
@@ -60,8 +69,8 @@ class Fault:
     """One fault: `kind` is one of `ALL_KINDS`; `after`: the call is processed first, and its answer is lost.
 
     `code` replaces the error's code. `retry_after_ms` is sent as `x-acs-retry-after`. `seconds`: how long a hanging
-    call takes, by the clock, before the connection is closed. `effect_after`: the answer of CreateBackup is lost, and
-    the backup starts that many seconds later.
+    call takes, by the clock, before the connection is closed, or how late a slow body's second half comes.
+    `effect_after`: the answer of CreateBackup is lost, and the backup starts that many seconds later.
     """
 
     kind: str
@@ -79,7 +88,13 @@ class Fault:
     @property
     def needs_answer(self) -> bool:
         """Return whether the call is processed before the fault happens."""
-        return (self.after and not self.effect_after) or self.kind in SHORT_PAGES
+        return (self.after and not self.effect_after) or self.kind in (*SHORT_PAGES, *BODY_KINDS, "whole")
+
+    def request(self, request: Request) -> Request:
+        """Return the request as the service sees it: without its range when the answer is to be the whole object."""
+        if self.kind != "whole":
+            return request
+        return replace(request, headers={name: value for name, value in request.headers.items() if name != "range"})
 
     def apply(
         self,
@@ -94,6 +109,8 @@ class Fault:
         `max_wait`: the client's read time-out in seconds, which a simulated clock does not show. `redirect_to`: the URL
         that a redirect names.
         """
+        if answer and self.kind in (*BODY_KINDS, "whole"):
+            return _altered(answer, self.kind, lambda: clock.sleep(self.seconds))
         if self.kind in ODD_ANSWERS:
             return Response(200, ODD_ANSWERS[self.kind], {"Content-Type": "application/json;charset=utf-8"})
         if self.kind in REDIRECTS:
@@ -110,10 +127,42 @@ class Fault:
         if self.kind == "truncated":
             body = answer.body if answer else b'{"RequestId":"00000000-0000-0000-0000-000000000000"}'
             return Response(200, body[: len(body) // 2], {"Content-Type": "application/json"})
-        status, code = ERRORS[self.kind]
+        status, code = ERRORS.get(self.kind, DENIED)
         hint = self.retry_after_ms or (1500 if self.kind == "throttle-hint" else None)
         headers = {"x-acs-retry-after": str(hint)} if hint else {}
         raise ApiError(status, self.code or code, "A simulated fault.", headers=headers)
+
+
+def _altered(answer: Response, kind: str, wait: Callable[[], None]) -> Response:
+    """Return an answer whose body is `cut`, `slow` or `flip`ped in its middle; of another kind, as it is.
+
+    A body is cut by ending the connection. `wait` returns when the second half of a slow body is due.
+    """
+    if kind not in BODY_KINDS:
+        return answer
+    stream = answer.stream or Stream(len(answer.body), iter([answer.body]))
+    return replace(answer, body=b"", stream=replace(stream, chunks=_middle(stream, kind, wait)))
+
+
+def _middle(stream: Stream, kind: str, wait: Callable[[], None]) -> Iterator[bytes]:
+    """Give the chunks of a body with something that happens in its middle."""
+    middle, position = stream.length // 2, 0
+    for chunk in stream.chunks:
+        before = max(0, min(len(chunk), middle - position))
+        position += len(chunk)
+        if before == len(chunk):
+            yield chunk
+            continue
+        yield chunk[:before]
+        if kind == "cut":
+            return
+        rest = chunk[before:]
+        if position - len(rest) == middle:
+            if kind == "slow":
+                wait()
+            else:
+                rest = bytes([rest[0] ^ 0x10]) + rest[1:]
+        yield rest
 
 
 def _shorten(body: bytes, path: tuple[str, ...] | None, *, half: bool) -> bytes:
@@ -182,7 +231,8 @@ class Faults:
         rng = self._rng(operation, instance, count)
         if rng.random() >= self.rate:
             return None
-        kind = rng.choice([kind for kind in self._kinds if _applies(kind, operation)] or KINDS)
+        possible = (*self._kinds, *KINDS) if not any(_applies(kind, operation) for kind in self._kinds) else self._kinds
+        kind = rng.choice([kind for kind in possible if _applies(kind, operation)])
         if kind.startswith("throttle") or kind in REDIRECTS:
             return Fault(kind)
         after = rng.random() < 0.5
@@ -219,7 +269,14 @@ class Faults:
 
 
 def _applies(kind: str, operation: str) -> bool:
-    """Return whether a random fault may be of that kind: short pages need a TotalCount; Invoke answers 202, not 200."""
+    """Return whether a random fault may be of that kind.
+
+    Short pages need a TotalCount, InvokeFunction answers 202 and not 200, and OSS has no JSON and errors of its own.
+    """
+    if operation in READS:
+        return kind in READS_FAIL_BY
+    if kind in READ_KINDS:
+        return False
     if kind in SHORT_PAGES:
         return operation in COUNTED
     return kind not in ODD_ANSWERS or operation != "InvokeFunction"

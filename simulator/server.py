@@ -1,4 +1,4 @@
-"""A small threaded HTTP/1.1 server: keep-alive, one thread per connection, optionally TLS.
+"""A small threaded HTTP/1.1 server: keep-alive, one thread per connection, streamed bodies, optionally TLS.
 
 Written by hand, since the standard library's parses each header block as an e-mail, which costs more than the
 rest of a simulated call.
@@ -11,7 +11,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qsl
@@ -33,13 +33,22 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """A body that is made while it is sent. When `chunks` are fewer bytes than `length`, the connection ends there."""
+
+    length: int  # the Content-Length
+    chunks: Iterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP answer."""
+    """One HTTP answer. The answer to HEAD is sent without its body, with the length of it."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     truncated: bool = False  # Content-Length is that of the whole body, and half of it is sent
+    stream: Stream | None = None  # instead of `body`
 
 
 class ConnectionDroppedError(Exception):
@@ -106,8 +115,9 @@ class Server:
             while not self._stopped and (request := reader.request()):
                 response = self._application(request)
                 close = request.headers.get("connection", "").lower() == "close" or response.truncated
-                connection.sendall(_encode(response, close))
-                if close:
+                connection.sendall(_encode(response, close, with_body=request.method != "HEAD"))
+                is_whole = _send_stream(connection, response.stream, request.method)
+                if close or not is_whole:
                     return
         except ConnectionDroppedError as drop:
             if drop.reset:  # lingering for no time makes the kernel send RST instead of FIN
@@ -173,10 +183,26 @@ class _Reader:
         return bool(received)
 
 
-def _encode(response: Response, close: bool) -> bytes:
+def _encode(response: Response, close: bool, *, with_body: bool) -> bytes:
+    length = response.stream.length if response.stream else len(response.body)
     lines = [f"HTTP/1.1 {response.status} {REASONS.get(response.status, 'Unknown')}"]
     lines += [f"{name}: {value}" for name, value in response.headers.items()]
-    lines.append(f"Content-Length: {len(response.body)}")
+    lines.append(f"Content-Length: {length}")
     lines.append(f"Connection: {'close' if close else 'keep-alive'}")
     body = response.body[: len(response.body) // 2] if response.truncated else response.body
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + (body if with_body else b"")
+
+
+def _send_stream(connection: socket.socket, stream: Stream | None, method: str) -> bool:
+    """Send a streamed body, if there is one, and return whether it was as long as its Content-Length."""
+    if stream is None:
+        return True
+    sent = 0
+    try:
+        for chunk in stream.chunks if method != "HEAD" else ():
+            connection.sendall(chunk)
+            sent += len(chunk)
+    finally:
+        if isinstance(stream.chunks, Generator):
+            stream.chunks.close()  # what holds something while it is sent gives it up, wherever the sending ended
+    return sent == stream.length or method == "HEAD"
