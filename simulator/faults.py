@@ -10,14 +10,16 @@ import json
 import random
 import threading
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from simulator import bodies
 from simulator.errors import ApiError
-from simulator.server import ConnectionDroppedError, Request, Response, Stream
+from simulator.server import ConnectionDroppedError, Request, Response
 
 if TYPE_CHECKING:
+    from simulator.bodies import Body
     from simulator.clock import Clock
 
 HANG_SECONDS = 10.0  # the SDK's read time-out
@@ -50,12 +52,9 @@ ODD_ANSWERS = {  # status 200, with a body that is not the answer
 }
 SHORT_PAGES = ("empty-page", "cut-page")  # of a list; its TotalCount stays right
 REDIRECTS = {"redirect-302": 302, "redirect-307": 307}  # to another host
-BODY_KINDS = ("cut", "slow", "flip")  # of a body: its second half is missing, or comes late, or one byte is another one
-READ_KINDS = (
-    *BODY_KINDS,
-    "whole",
-    "denied",
-)  # of what reads an object: `whole`: all of it, whatever range was asked for
+BODIES = {"cut": bodies.cut, "flip": bodies.flipped}
+BODY_KINDS = (*BODIES, "slow")  # half of the body is missing, one byte is another one, or half of it comes late
+READ_KINDS = (*BODY_KINDS, "whole", "denied")  # of an object; whole: the range that was asked for is ignored
 ALL_KINDS = (*KINDS, *ODD_ANSWERS, *SHORT_PAGES, *REDIRECTS, *READ_KINDS)
 READS = ("Download", "GetObject")
 READS_FAIL_BY = ("reset", "hang", "page502", "5xx", "internal", "unavailable", *REDIRECTS, *READ_KINDS)
@@ -110,7 +109,7 @@ class Fault:
         that a redirect names.
         """
         if answer and self.kind in (*BODY_KINDS, "whole"):
-            return _altered(answer, self.kind, lambda: clock.sleep(self.seconds))
+            return replace(answer, body=b"", stream=self._body(answer.content, clock))
         if self.kind in ODD_ANSWERS:
             return Response(200, ODD_ANSWERS[self.kind], {"Content-Type": "application/json;charset=utf-8"})
         if self.kind in REDIRECTS:
@@ -132,37 +131,10 @@ class Fault:
         headers = {"x-acs-retry-after": str(hint)} if hint else {}
         raise ApiError(status, self.code or code, "A simulated fault.", headers=headers)
 
-
-def _altered(answer: Response, kind: str, wait: Callable[[], None]) -> Response:
-    """Return an answer whose body is `cut`, `slow` or `flip`ped in its middle; of another kind, as it is.
-
-    A body is cut by ending the connection. `wait` returns when the second half of a slow body is due.
-    """
-    if kind not in BODY_KINDS:
-        return answer
-    stream = answer.stream or Stream(len(answer.body), iter([answer.body]))
-    return replace(answer, body=b"", stream=replace(stream, chunks=_middle(stream, kind, wait)))
-
-
-def _middle(stream: Stream, kind: str, wait: Callable[[], None]) -> Iterator[bytes]:
-    """Give the chunks of a body with something that happens in its middle."""
-    middle, position = stream.length // 2, 0
-    for chunk in stream.chunks:
-        before = max(0, min(len(chunk), middle - position))
-        position += len(chunk)
-        if before == len(chunk):
-            yield chunk
-            continue
-        yield chunk[:before]
-        if kind == "cut":
-            return
-        rest = chunk[before:]
-        if position - len(rest) == middle:
-            if kind == "slow":
-                wait()
-            else:
-                rest = bytes([rest[0] ^ 0x10]) + rest[1:]
-        yield rest
+    def _body(self, body: Body, clock: Clock) -> Body:
+        if self.kind == "slow":
+            return bodies.delayed(body, lambda: clock.sleep(self.seconds))
+        return BODIES[self.kind](body) if self.kind in BODIES else body
 
 
 def _shorten(body: bytes, path: tuple[str, ...] | None, *, half: bool) -> bytes:

@@ -27,11 +27,11 @@ from simulator.server import ConnectionDroppedError, Request, Response
 from simulator.signatures import SignatureErrors
 
 if TYPE_CHECKING:
+    from simulator.bodies import Body
     from simulator.clock import Clock
     from simulator.credentials import Credential, CredentialStore
     from simulator.faults import Faults
     from simulator.rate_limits import RateLimits
-    from simulator.server import Stream
 
 
 @dataclass(frozen=True)
@@ -168,16 +168,16 @@ class Gateway:
         assert answer  # noqa: S101 without a fault there is one
         return answer
 
-    def _log_at_end(self, stream: Stream, call: _OpenCall) -> Stream:
-        """Return the stream that logs the call just before its last bytes are sent, or where the sending ends."""
+    def _log_at_end(self, body: Body, call: _OpenCall) -> Body:
+        """Return the body that logs the call just before its last bytes are sent, or where the sending ends."""
 
         def chunks() -> Iterator[bytes]:
             is_logged = False
             try:
                 with _call_clock(call.credential, self._clock):
-                    for chunk in stream.chunks:
+                    for chunk in body.chunks:
                         call.bytes_sent += len(chunk)
-                        if call.bytes_sent == stream.length:
+                        if call.bytes_sent == body.size:
                             is_logged = True
                             self._log(call)
                         yield chunk
@@ -185,7 +185,7 @@ class Gateway:
                 if not is_logged:
                     self._log(call)
 
-        return replace(stream, chunks=chunks())
+        return replace(body, chunks=chunks())
 
     def _delay(self, clock: Clock) -> None:
         if self._latency:
