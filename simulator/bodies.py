@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 CHUNK_BYTES = 256 * 1024
@@ -27,6 +27,11 @@ def flipped(body: Body) -> Body:
     return Body(body.size, flip(body.chunks, body.size // 2))
 
 
+def delayed(body: Body, wait: Callable[[], None]) -> Body:
+    """Return a body whose second half is sent when `wait` has returned."""
+    return Body(body.size, _delay(body.chunks, body.size // 2, wait))
+
+
 def paced(body: Body, bytes_per_second: float) -> Body:
     """Return a body that is sent at this speed, in real time."""
     return Body(body.size, _pace(body.chunks, bytes_per_second))
@@ -43,10 +48,21 @@ def flip(chunks: Iterable[bytes], position: int) -> Iterator[bytes]:
 
 def _first(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
     for chunk in chunks:
-        yield chunk[:size]
-        size -= len(chunk)
         if size <= 0:
             return
+        yield chunk[:size]
+        size -= len(chunk)
+
+
+def _delay(chunks: Iterable[bytes], position: int, wait: Callable[[], None]) -> Iterator[bytes]:
+    for chunk in chunks:
+        if 0 <= position < len(chunk):
+            yield chunk[:position]
+            wait()
+            yield chunk[position:]
+        else:
+            yield chunk
+        position -= len(chunk)
 
 
 def _pace(chunks: Iterable[bytes], bytes_per_second: float) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qsl
@@ -219,9 +219,13 @@ def _send(connection: socket.socket, request: Request, response: Response) -> bo
         connection.sendall(head)
         return keep
     sent = 0
-    for chunk in content.chunks:
-        connection.sendall(head + chunk if head else chunk)
-        head, sent = b"", sent + len(chunk)
+    try:
+        for chunk in content.chunks:
+            connection.sendall(head + chunk if head else chunk)
+            head, sent = b"", sent + len(chunk)
+    finally:
+        if isinstance(content.chunks, Generator):
+            content.chunks.close()  # the client may have gone
     if head:  # a body that was cut before its first byte
         connection.sendall(head)
     return keep and sent == content.size
