@@ -14,10 +14,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from simulator import bodies
 from simulator.errors import ApiError
-from simulator.server import ConnectionDroppedError, Response
+from simulator.server import ConnectionDroppedError, Request, Response
 
 if TYPE_CHECKING:
+    from simulator.bodies import Body
     from simulator.clock import Clock
 
 HANG_SECONDS = 10.0  # the SDK's read time-out
@@ -50,7 +52,13 @@ ODD_ANSWERS = {  # status 200, with a body that is not the answer
 }
 SHORT_PAGES = ("empty-page", "cut-page")  # of a list; its TotalCount stays right
 REDIRECTS = {"redirect-302": 302, "redirect-307": 307}  # to another host
-ALL_KINDS = (*KINDS, *ODD_ANSWERS, *SHORT_PAGES, *REDIRECTS)
+BODIES = {"cut": bodies.cut, "flip": bodies.flipped}
+BODY_KINDS = (*BODIES, "slow")  # half of the body is missing, one byte is another one, or half of it comes late
+READ_KINDS = (*BODY_KINDS, "whole", "denied")  # of an object; whole: the range that was asked for is ignored
+ALL_KINDS = (*KINDS, *ODD_ANSWERS, *SHORT_PAGES, *REDIRECTS, *READ_KINDS)
+READS = ("Download", "GetObject")
+READS_FAIL_BY = ("reset", "hang", "page502", "5xx", "internal", "unavailable", *REDIRECTS, *READ_KINDS)
+DENIED = (403, "AccessDenied")
 COUNTED = {"DescribeBackups": ("Backups", "Backup"), "DescribeInstances": ("Instances", "KVStoreInstance")}
 LISTS = {**COUNTED, "DescribeBackupTasks": ("BackupJobs",), "DescribeClusterBackupList": ("ClusterBackups",)}
 
@@ -60,8 +68,8 @@ class Fault:
     """One fault: `kind` is one of `ALL_KINDS`; `after`: the call is processed first, and its answer is lost.
 
     `code` replaces the error's code. `retry_after_ms` is sent as `x-acs-retry-after`. `seconds`: how long a hanging
-    call takes, by the clock, before the connection is closed. `effect_after`: the answer of CreateBackup is lost, and
-    the backup starts that many seconds later.
+    call takes, by the clock, before the connection is closed, or how late a slow body's second half comes.
+    `effect_after`: the answer of CreateBackup is lost, and the backup starts that many seconds later.
     """
 
     kind: str
@@ -79,7 +87,13 @@ class Fault:
     @property
     def needs_answer(self) -> bool:
         """Return whether the call is processed before the fault happens."""
-        return (self.after and not self.effect_after) or self.kind in SHORT_PAGES
+        return (self.after and not self.effect_after) or self.kind in (*SHORT_PAGES, *BODY_KINDS, "whole")
+
+    def request(self, request: Request) -> Request:
+        """Return the request as the service sees it: without its range when the answer is to be the whole object."""
+        if self.kind != "whole":
+            return request
+        return replace(request, headers={name: value for name, value in request.headers.items() if name != "range"})
 
     def apply(
         self,
@@ -94,6 +108,8 @@ class Fault:
         `max_wait`: the client's read time-out in seconds, which a simulated clock does not show. `redirect_to`: the URL
         that a redirect names.
         """
+        if answer and self.kind in (*BODY_KINDS, "whole"):
+            return replace(answer, body=b"", stream=self._body(answer.content, clock))
         if self.kind in ODD_ANSWERS:
             return Response(200, ODD_ANSWERS[self.kind], {"Content-Type": "application/json;charset=utf-8"})
         if self.kind in REDIRECTS:
@@ -110,10 +126,15 @@ class Fault:
         if self.kind == "truncated":
             body = answer.body if answer else b'{"RequestId":"00000000-0000-0000-0000-000000000000"}'
             return Response(200, body[: len(body) // 2], {"Content-Type": "application/json"})
-        status, code = ERRORS[self.kind]
+        status, code = ERRORS.get(self.kind, DENIED)
         hint = self.retry_after_ms or (1500 if self.kind == "throttle-hint" else None)
         headers = {"x-acs-retry-after": str(hint)} if hint else {}
         raise ApiError(status, self.code or code, "A simulated fault.", headers=headers)
+
+    def _body(self, body: Body, clock: Clock) -> Body:
+        if self.kind == "slow":
+            return bodies.delayed(body, lambda: clock.sleep(self.seconds))
+        return BODIES[self.kind](body) if self.kind in BODIES else body
 
 
 def _shorten(body: bytes, path: tuple[str, ...] | None, *, half: bool) -> bytes:
@@ -182,7 +203,8 @@ class Faults:
         rng = self._rng(operation, instance, count)
         if rng.random() >= self.rate:
             return None
-        kind = rng.choice([kind for kind in self._kinds if _applies(kind, operation)] or KINDS)
+        possible = (*self._kinds, *KINDS) if not any(_applies(kind, operation) for kind in self._kinds) else self._kinds
+        kind = rng.choice([kind for kind in possible if _applies(kind, operation)])
         if kind.startswith("throttle") or kind in REDIRECTS:
             return Fault(kind)
         after = rng.random() < 0.5
@@ -219,7 +241,14 @@ class Faults:
 
 
 def _applies(kind: str, operation: str) -> bool:
-    """Return whether a random fault may be of that kind: short pages need a TotalCount; Invoke answers 202, not 200."""
+    """Return whether a random fault may be of that kind.
+
+    Short pages need a TotalCount, InvokeFunction answers 202 and not 200, and OSS has no JSON and errors of its own.
+    """
+    if operation in READS:
+        return kind in READS_FAIL_BY
+    if kind in READ_KINDS:
+        return False
     if kind in SHORT_PAGES:
         return operation in COUNTED
     return kind not in ODD_ANSWERS or operation != "InvokeFunction"

@@ -10,9 +10,9 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
@@ -27,9 +27,10 @@ from simulator.server import ConnectionDroppedError, Request, Response
 from simulator.signatures import SignatureErrors
 
 if TYPE_CHECKING:
+    from simulator.bodies import Body
     from simulator.clock import Clock
     from simulator.credentials import Credential, CredentialStore
-    from simulator.faults import Fault, Faults
+    from simulator.faults import Faults
     from simulator.rate_limits import RateLimits
 
 
@@ -58,6 +59,8 @@ class Call:
     status: int
     code: str
     fault: str | None
+    range: str = ""  # of an object, as the request asked for it
+    bytes_sent: int = 0  # of a streamed body
 
 
 class Service(SignatureErrors, Protocol):
@@ -80,6 +83,9 @@ class Service(SignatureErrors, Protocol):
 
         `delay`: the operation has its effect that many seconds later, if it is one that can.
         """
+
+    def translated(self, error: ApiError) -> ApiError:
+        """Return an error of the gateway's as this service states it."""
 
     def refuse(self, error: ApiError, request: Request, request_id: str) -> Response:
         """Return the answer for an error."""
@@ -123,40 +129,67 @@ class Gateway:
         return replace(response, headers={**response.headers, "Date": date})
 
     def _answer(self, service: Service, request: Request) -> Response:
-        request_id = str(uuid.uuid4()).upper()
-        number, began = next(self._numbers), self._clock.time()
-        target: Target | None = None
-        credential: Credential | None = None
-        fault: Fault | None = None
-        status, code = 0, ""
+        call = _OpenCall(next(self._numbers), self._clock.time(), request.headers.get("range", ""))
+        is_streamed = False
         try:
             try:
-                signature = signatures.read(request)
-                credential = self._credentials.find(signature.access_key_id)
-                _check_kill_switch(credential)
-                target = service.target(request)
-                now = time.time() + service.clock_offset
-                caller = signatures.verify(signature, credential, self._credentials, now, service)
-                with _call_clock(caller, self._clock) as clock:
-                    self._delay(clock)
-                    self._limits.check(target.action)
-                    fault = self._faults.next_fault(target.operation, target.instance)
-                    answer = None
-                    if fault is None or fault.needs_answer or fault.effect_after:
-                        service.find(target, request)
-                        self._authorize(caller, target, service)
-                        delay = fault.effect_after if fault else 0.0
-                        answer = response = service.perform(target, request, request_id, delay)
-                    if fault:
-                        redirect_to = self._redirect_target() if fault.kind in REDIRECTS else ""
-                        response = fault.apply(clock, answer, _max_wait(caller), target.operation, redirect_to)
-            except ApiError as error:
-                response, code = service.refuse(error, request, request_id), error.code
-            _check_kill_switch(credential)
-            status = response.status
+                response = self._process(service, request, call)
+            except ApiError as raised:
+                error = service.translated(raised)
+                response, call.code = service.refuse(error, request, call.request_id), error.code
+            _check_kill_switch(call.credential)
+            call.status = response.status
+            is_streamed = response.stream is not None and request.method != "HEAD"
+            if response.stream and is_streamed:
+                response = replace(response, stream=self._log_at_end(response.stream, call))
             return response
         finally:
-            self._log(number, began, target, credential, status, code, fault.kind if fault else None)
+            if not is_streamed:
+                self._log(call)
+
+    def _process(self, service: Service, request: Request, call: _OpenCall) -> Response:
+        """Return the answer of the service, or of a fault. Raise ApiError when one of the two refuses the call."""
+        signature = signatures.read(request)
+        call.credential = credential = self._credentials.find(signature.access_key_id)
+        _check_kill_switch(credential)
+        call.target = target = service.target(request)
+        now = time.time() + service.clock_offset
+        caller = signatures.verify(signature, credential, self._credentials, now, service)
+        with _call_clock(caller, self._clock) as clock:
+            self._delay(clock)
+            self._limits.check(target.action)
+            fault = self._faults.next_fault(target.operation, target.instance)
+            call.fault = fault.kind if fault else None
+            answer = None
+            if fault is None or fault.needs_answer or fault.effect_after:
+                service.find(target, request)
+                self._authorize(caller, target, service)
+                asked = fault.request(request) if fault else request
+                answer = service.perform(target, asked, call.request_id, fault.effect_after if fault else 0.0)
+            if fault:
+                redirect_to = self._redirect_target() if fault.kind in REDIRECTS else ""
+                answer = fault.apply(clock, answer, _max_wait(caller), target.operation, redirect_to)
+        assert answer  # noqa: S101 without a fault there is one
+        return answer
+
+    def _log_at_end(self, body: Body, call: _OpenCall) -> Body:
+        """Return the body that logs the call just before its last bytes are sent, or where the sending ends."""
+
+        def chunks() -> Iterator[bytes]:
+            is_logged = False
+            try:
+                with _call_clock(call.credential, self._clock):
+                    for chunk in body.chunks:
+                        call.bytes_sent += len(chunk)
+                        if call.bytes_sent == body.size:
+                            is_logged = True
+                            self._log(call)
+                        yield chunk
+            finally:
+                if not is_logged:
+                    self._log(call)
+
+        return replace(body, chunks=chunks())
 
     def _delay(self, clock: Clock) -> None:
         if self._latency:
@@ -169,37 +202,50 @@ class Gateway:
         if policies is not None and not ram.is_allowed(policies, target.action, target.resource):
             raise ram.denial(target.action, target.resource, code=service.denial_code)
 
-    def _log(
-        self,
-        number: int,
-        began: float,
-        target: Target | None,
-        credential: Credential | None,
-        status: int,
-        code: str,
-        fault: str | None,
-    ) -> None:
-        kill_switch = credential.kill_switch if credential else None
-        call = Call(
-            number,
-            began,
-            target.operation if target else "",
-            target.instance if target else "",
-            target.region if target else None,
-            credential.access_key_id if credential else "",
-            kill_switch.request_id if kill_switch else None,
-            status,
-            code,
-            fault,
-        )
+    def _log(self, open_call: _OpenCall) -> None:
+        call = open_call.ended()
         self.calls.append(call)
         for listener in self.listeners:
             listener(call)
 
 
-def _call_clock(caller: Credential, clock: Clock) -> AbstractContextManager[Clock]:
+@dataclass
+class _OpenCall:
+    """A call that is being answered: what is known of it so far."""
+
+    number: int
+    began: float
+    range: str
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()).upper())
+    target: Target | None = None
+    credential: Credential | None = None
+    status: int = 0
+    code: str = ""
+    fault: str | None = None
+    bytes_sent: int = 0
+
+    def ended(self) -> Call:
+        """Return the call as it is kept."""
+        target, kill_switch = self.target, self.credential.kill_switch if self.credential else None
+        return Call(
+            self.number,
+            self.began,
+            target.operation if target else "",
+            target.instance if target else "",
+            target.region if target else None,
+            self.credential.access_key_id if self.credential else "",
+            kill_switch.request_id if kill_switch else None,
+            self.status,
+            self.code,
+            self.fault,
+            self.range,
+            self.bytes_sent,
+        )
+
+
+def _call_clock(caller: Credential | None, clock: Clock) -> AbstractContextManager[Clock]:
     """Return the clock by which a call is processed: that of the caller's invocation, if it has one of its own."""
-    if caller.kill_switch and isinstance(caller.kill_switch.clock, InvocationClock):
+    if caller and caller.kill_switch and isinstance(caller.kill_switch.clock, InvocationClock):
         return caller.kill_switch.clock.call()
     return nullcontext(clock)
 

@@ -11,18 +11,25 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
+from simulator.bodies import Body
+
 MAX_HEAD = 64 * 1024
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+RECEIVE_BYTES = 256 * 1024  # of a body, at a time
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request. Header names are in lower case; `path` is as it was sent, still percent-encoded."""
+    """One HTTP request. Header names are in lower case; `path` is as it was sent, still percent-encoded.
+
+    `stream`: the body as it arrives, if the server was told to stream it; `body` is empty then.
+    """
 
     method: str
     path: str
@@ -30,16 +37,23 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
     region: str | None = None  # of the endpoint that was called; None for an endpoint of every region
+    stream: Iterator[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP answer."""
+    """One HTTP answer. `stream`: a body that is made while it is sent, instead of `body`."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     truncated: bool = False  # Content-Length is that of the whole body, and half of it is sent
+    stream: Body | None = None
+
+    @property
+    def content(self) -> Body:
+        """Return the body, whichever it is."""
+        return self.stream if self.stream is not None else Body(len(self.body), [self.body])
 
 
 class ConnectionDroppedError(Exception):
@@ -54,10 +68,17 @@ class Server:
     """Serves `application` on 127.0.0.1 from `start()` to `stop()`."""
 
     def __init__(
-        self, application: Callable[[Request], Response], port: int = 0, tls: tuple[str, str] | None = None
+        self,
+        application: Callable[[Request], Response],
+        port: int = 0,
+        tls: tuple[str, str] | None = None,
+        streams: Callable[[Mapping[str, str]], bool] = lambda _: False,
     ) -> None:
-        """Open the port; 0 takes any free one. `tls`: the paths of a certificate and its key, as PEM files."""
-        self._application = application
+        """Open the port; 0 takes any free one. `tls`: the paths of a certificate and its key, as PEM files.
+
+        `streams` returns whether a request's body is a stream, from its headers.
+        """
+        self._application, self._streams = application, streams
         self._context: ssl.SSLContext | None = None
         if tls:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -102,12 +123,12 @@ class Server:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._context:
                 connection = self._context.wrap_socket(connection, server_side=True)
-            reader = _Reader(connection)
+            reader = _Reader(connection, self._streams)
             while not self._stopped and (request := reader.request()):
                 response = self._application(request)
-                close = request.headers.get("connection", "").lower() == "close" or response.truncated
-                connection.sendall(_encode(response, close))
-                if close:
+                for _ in request.stream or ():
+                    pass  # what the application did not read
+                if not _send(connection, request, response):
                     return
         except ConnectionDroppedError as drop:
             if drop.reset:  # lingering for no time makes the kernel send RST instead of FIN
@@ -122,12 +143,15 @@ class Server:
 class _Reader:
     """Reads requests from a connection."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
+    def __init__(self, connection: socket.socket, streams: Callable[[Mapping[str, str]], bool]) -> None:
+        self._connection, self._streams = connection, streams
         self._buffer = b""
 
     def request(self) -> Request | None:
-        """Return the next request; None when the client has closed. Raise ValueError when it is not HTTP."""
+        """Return the next request; None when the client has closed. Raise ValueError when it is not HTTP.
+
+        One with both Content-Length and Transfer-Encoding is refused, as web servers do: its end is not certain.
+        """
         while b"\r\n\r\n" not in self._buffer:
             if not self._receive() or len(self._buffer) > MAX_HEAD:
                 return None
@@ -139,19 +163,25 @@ class _Reader:
             name, _, value = line.partition(":")
             headers[name.lower()] = value.strip()
         path, _, query = target.partition("?")
+        if "content-length" in headers and "transfer-encoding" in headers:
+            self._connection.sendall(BAD_REQUEST)
+            raise ValueError("two lengths")
         if headers.get("expect", "").lower() == "100-continue":
             self._connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        return Request(method, path, dict(parse_qsl(query, keep_blank_values=True)), headers, self._read_body(headers))
+        stream = self._read_body(headers)
+        parameters = dict(parse_qsl(query, keep_blank_values=True))
+        if self._streams(headers):
+            return Request(method, path, parameters, headers, b"", stream=stream)
+        return Request(method, path, parameters, headers, b"".join(stream))
 
-    def _read_body(self, headers: Mapping[str, str]) -> bytes:
+    def _read_body(self, headers: Mapping[str, str]) -> Iterator[bytes]:
         if headers.get("transfer-encoding", "").lower() != "chunked":
-            return self._read_bytes(int(headers.get("content-length") or 0))
-        chunks = []
+            yield from self._read_bytes(int(headers.get("content-length") or 0))
+            return
         while size := int(self._read_line(), 16):
-            chunks.append(self._read_bytes(size))
+            yield from self._read_bytes(size)
             self._read_line()
         self._read_line()
-        return b"".join(chunks)
 
     def _read_line(self) -> bytes:
         while b"\r\n" not in self._buffer:
@@ -160,23 +190,42 @@ class _Reader:
         line, self._buffer = self._buffer.split(b"\r\n", 1)
         return line
 
-    def _read_bytes(self, size: int) -> bytes:
-        while len(self._buffer) < size:
-            if not self._receive():
+    def _read_bytes(self, size: int) -> Iterator[bytes]:
+        """Yield the next `size` bytes, as they arrive."""
+        while size:
+            if not self._buffer and not self._receive(RECEIVE_BYTES):
                 raise ValueError("connection ended inside a body")
-        body, self._buffer = self._buffer[:size], self._buffer[size:]
-        return body
+            body, self._buffer = self._buffer[:size], self._buffer[size:]
+            size -= len(body)
+            yield body
 
-    def _receive(self) -> bool:
-        received = self._connection.recv(65536)
+    def _receive(self, size: int = 65536) -> bool:
+        received = self._connection.recv(size)
         self._buffer += received
         return bool(received)
 
 
-def _encode(response: Response, close: bool) -> bytes:
+def _send(connection: socket.socket, request: Request, response: Response) -> bool:
+    """Send an answer, to HEAD without its body. Return whether the connection can be used again."""
+    content = response.content
+    if response.truncated:
+        content = Body(content.size, [response.body[: content.size // 2]])
+    keep = request.headers.get("connection", "").lower() != "close" and not response.truncated
     lines = [f"HTTP/1.1 {response.status} {REASONS.get(response.status, 'Unknown')}"]
     lines += [f"{name}: {value}" for name, value in response.headers.items()]
-    lines.append(f"Content-Length: {len(response.body)}")
-    lines.append(f"Connection: {'close' if close else 'keep-alive'}")
-    body = response.body[: len(response.body) // 2] if response.truncated else response.body
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+    lines += [f"Content-Length: {content.size}", f"Connection: {'keep-alive' if keep else 'close'}"]
+    head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    if request.method == "HEAD" or not content.size:
+        connection.sendall(head)
+        return keep
+    sent = 0
+    try:
+        for chunk in content.chunks:
+            connection.sendall(head + chunk if head else chunk)
+            head, sent = b"", sent + len(chunk)
+    finally:
+        if isinstance(content.chunks, Generator):
+            content.chunks.close()  # the client may have gone
+    if head:  # a body that was cut before its first byte
+        connection.sendall(head)
+    return keep and sent == content.size

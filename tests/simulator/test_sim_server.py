@@ -6,14 +6,28 @@ import socket
 
 import pytest
 
+from simulator.bodies import Body
+from simulator.clock import SimulatedClock
+from simulator.faults import BODY_KINDS, Fault
 from simulator.server import ConnectionDroppedError, Request, Response, Server
+
+STREAM = b"0123456789"
 
 
 def application(request: Request) -> Response:
     if request.path == "/drop":
         raise ConnectionDroppedError(reset=request.query.get("reset") == "1")
+    if request.path == "/stream":
+        return streamed(request.query.get("fault", ""), int(request.query.get("chunk", "3")))
     text = f"{request.method} {request.path} {dict(request.query)} {request.headers.get('x-a')} {request.body!r}"
     return Response(200, text.encode(), truncated=request.path == "/half")
+
+
+def streamed(kind: str, size: int) -> Response:
+    """A body of ten bytes in chunks of `size`, with a fault of that kind."""
+    stream = Body(len(STREAM), (STREAM[start : start + size] for start in range(0, len(STREAM), size)))
+    answer = Response(206, stream=stream)
+    return Fault(kind, seconds=30).apply(SimulatedClock(), answer) if kind else answer
 
 
 @pytest.fixture
@@ -63,6 +77,28 @@ def test_a_connection_can_end_badly(server, target, error):
     connection.request("GET", target)
     with pytest.raises(error):
         connection.getresponse().read()
+
+
+def test_a_body_may_be_made_while_it_is_sent(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+    for method, body in (("GET", STREAM), ("HEAD", b""), ("GET", STREAM)):
+        connection.request(method, "/stream")
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["Content-Length"], answer.read()) == (206, "10", body)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 5, 10])
+@pytest.mark.parametrize("kind", BODY_KINDS)
+def test_a_body_can_be_cut_slow_or_wrong(server, kind, chunk):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+    connection.request("GET", f"/stream?fault={kind}&chunk={chunk}")
+    answer = connection.getresponse()
+    if kind == "cut":
+        with pytest.raises(http.client.IncompleteRead) as cut:
+            answer.read()
+        assert cut.value.partial == b"01234"
+    else:
+        assert answer.read() == {"slow": STREAM, "flip": b"01234\xca6789"}[kind]
 
 
 @pytest.mark.parametrize("garbage", [b"hello\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: ?\r\n\r\n", b"x" * 100_000])
