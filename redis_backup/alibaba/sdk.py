@@ -157,7 +157,7 @@ def fc2_client(credentials: Credentials, endpoint: str, timeout: float) -> Any:
 
 
 def http_session(connections: int) -> Any:
-    """Return a session of `requests`, with so many connections to a host, that notes answers and follows no redirect."""
+    """Return a session of `requests` that notes answers and follows no redirect. `connections`: to one host."""
     requests, base = lazy_sdk.load("requests"), lazy_sdk.load("requests.adapters").HTTPAdapter
     adapter = type("_Adapter", (adapters.NotesAnswers, base), {})
     session = requests.Session()
