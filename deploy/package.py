@@ -57,12 +57,16 @@ TARGET = {  # the runtime for which pip's markers are evaluated, instead of this
 }
 DROPPED = (
     "alibabacloud_tea_util/*",  # named by tea-openapi's metadata; nothing imports it
+    *("Crypto/*", "crcmod/*"),  # for the OSS SDK's client-side encryption, and its own CRC check, which is switched off
+    # Its client imports none of these: it goes on without the first two; others are asynchronous, or other clients.
+    *("alibabacloud_oss_v2/crypto/*", "alibabacloud_oss_v2/encryption_client.py"),
+    *(f"alibabacloud_oss_v2/{name}/*" for name in ("agentic", "aio", "dataprocess", "tables", "vectors")),
     "cffi/*",  # cryptography uses its compiled half, _cffi_backend, alone
     "pycparser/*",
     *(f"{name}/*.so" for name in ("aiohttp", "charset_normalizer", "frozenlist", "multidict", "propcache", "yarl")),
-    *("*.pyi", "*.pyx", "*.pxd", "*.pxi", "*.h", "*/py.typed", "*/tests/*", "*/.hash/*"),
+    *("*.pyi", "*.pyx", "*.pxd", "*.pxi", "*.c", "*.h", "*/py.typed", "*/tests/*", "*/.hash/*"),
     *(f"*.dist-info/{name}" for name in ("RECORD", "WHEEL", "top_level.txt", "sboms/*", "zip-safe")),
-    *(f"{name}-*.dist-info/*" for name in ("alibabacloud_tea_util", "pycparser")),
+    *(f"{name}-*.dist-info/*" for name in ("alibabacloud_tea_util", "crcmod_plus", "pycparser", "pycryptodome")),
 )
 OWN_DROPPED = ("redis_backup/__main__.py", "*/__pycache__/*")
 

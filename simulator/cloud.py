@@ -23,6 +23,9 @@ from simulator.kvstore.fleet import Fleet
 from simulator.kvstore.operations import Behaviour, KVStore
 from simulator.kvstore.wire import KVStoreWire
 from simulator.logstore import LogStore
+from simulator.oss import address
+from simulator.oss.state import Bucket, ObjectStorage
+from simulator.oss.wire import ObjectStorageWire
 from simulator.rate_limits import RateLimits
 from simulator.server import Request, Response, Server
 
@@ -31,12 +34,14 @@ if TYPE_CHECKING:
 
 
 class Cloud:
-    """R-KVStore, Function Compute and a log store behind one port of 127.0.0.1, while the `with` block runs.
+    """R-KVStore, Function Compute, OSS and a log store behind one port of 127.0.0.1, while the `with` block runs.
 
     with Cloud(Fleet([Instance("r-1")])) as cloud:
         invocation = cloud.invoke({"instance_ids": "r-1"})
         cloud.platform.drain()
         cloud.kvstore.instance("r-1").backups
+
+    With `settings={"BACKUP_STORE": "oss://backups/redis"}` there is such a bucket, and `cloud.store` is it.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Cloud:
         real_latency: float = 0.0,
         api_clock_offset: float = 0.0,
         fc_clock_offset: float = 0.0,
+        oss_clock_offset: float = 0.0,
         regional: bool = False,
         port: int = 0,
         tls: tuple[str, str] | None = None,
@@ -68,9 +74,9 @@ class Cloud:
         `settings`: environment variables of the function. `policy`: of the function's role (default: what it needs);
         `user_policy`: of the user who invokes it (default: everything is allowed). `limits`: calls a second by
         operation, as `RateLimits` takes them. `latency`: of each call, in seconds of the clock; `real_latency`: in real
-        seconds. `api_clock_offset`, `fc_clock_offset`: how many seconds R-KVStore's and Function Compute's clocks are
-        ahead. `regional`: endpoints name their region. `tls`: the paths of a certificate and its key, as PEM files.
-        `log_file`: where to keep the logs, as JSON Lines.
+        seconds. `api_clock_offset`, `fc_clock_offset`, `oss_clock_offset`: how many seconds the clocks of R-KVStore,
+        Function Compute and OSS are ahead. `regional`: endpoints name their region. `tls`: the paths of a certificate
+        and its key, as PEM files. `log_file`: where to keep the logs, as JSON Lines.
         """
         self.fleet = fleet if fleet is not None else Fleet.load()
         self.clock = clock or SimulatedClock()
@@ -79,7 +85,10 @@ class Cloud:
         self.logs = LogStore(log_file)
         self.credentials = CredentialStore(self.clock, self.faults.seed)
         self.kvstore = KVStore(self.fleet, self.clock, behaviour, api_clock_offset)
-        self.policy = policy or ram.function_policy(self.function.account, self.function.resource)
+        self.oss = ObjectStorage(self.clock, self.function.region, oss_clock_offset)
+        self.policy = policy or ram.function_policy(
+            self.function.account, self.function.resource, (settings or {}).get("BACKUP_STORE", "")
+        )
         self.user_policy = user_policy
         self._deniable = [state for state in self.kvstore.instances if state.config.denied]
         self._settings = dict(settings or {})
@@ -94,6 +103,7 @@ class Cloud:
         )
         self._downloads_wire = DownloadsWire(self.addresses, self.kvstore)
         self._function_wire = FunctionComputeWire(self.platform)
+        self._storage_wire = ObjectStorageWire(self.oss, self.function.account)
         self.gateway = Gateway(
             self._route,
             clock=self.clock,
@@ -107,8 +117,10 @@ class Cloud:
         )
         self.redirected: list[Request] = []  # those that arrived at the host that redirects name
         self._other_host: Server | None = None
-        self._server = Server(self.gateway, port, tls)
+        self._server = Server(self.gateway, port, tls, address.is_oss)
         self.platform.environment.update(self.endpoints() | self._settings)
+        if self._settings.get("BACKUP_STORE"):
+            self.oss.bucket(_bucket_of(self._settings["BACKUP_STORE"]), self._settings.get("BACKUP_STORE_REGION"))
 
     def __enter__(self) -> Cloud:
         self._server.start()
@@ -119,6 +131,7 @@ class Cloud:
         if self._other_host:
             self._other_host.stop()
         self.addresses.close()
+        self.oss.close()
         self.logs.close()
 
     @property
@@ -132,6 +145,11 @@ class Cloud:
         return self.endpoint.partition("://")[2]
 
     @property
+    def store(self) -> Bucket:
+        """Return the bucket that the setting BACKUP_STORE names. Raise KeyError when it is not set."""
+        return self.oss.bucket(_bucket_of(self._settings["BACKUP_STORE"]))
+
+    @property
     def calls(self) -> list[Call]:
         """Return all API calls so far, in the order of their ends."""
         return self.gateway.calls
@@ -143,7 +161,10 @@ class Cloud:
     def endpoints(self) -> dict[str, str]:
         """Return the settings that make the function, or the command, use this cloud."""
         region = "/{region}" if self._regional else ""
-        return {"BACKUP_ENDPOINT": f"{self.endpoint}{region}", "BACKUP_FC_ENDPOINT": f"{self.endpoint}{region}"}
+        values = {"BACKUP_ENDPOINT": f"{self.endpoint}{region}", "BACKUP_FC_ENDPOINT": f"{self.endpoint}{region}"}
+        if self._settings.get("BACKUP_STORE"):  # OSS's signatures name the region, and its SDK takes no path
+            values["BACKUP_OSS_ENDPOINT"] = self.endpoint
+        return values
 
     def environ(self, credential: Credential | None = None) -> dict[str, str]:
         """Return the environment of another program that calls the cloud, by default as its user.
@@ -189,6 +210,8 @@ class Cloud:
         return Response(200, b"{}", {"Content-Type": "application/json"})
 
     def _route(self, request: Request) -> Service:
+        if address.is_oss(request.headers):
+            return self._storage_wire
         if request.path.startswith(addresses.PATHS):
             return self._downloads_wire
         return self._function_wire if request.path.startswith(PATHS) else self._kvstore_wire
@@ -205,3 +228,8 @@ def as_bytes(event: Any) -> bytes:
     if isinstance(event, bytes):
         return event
     return (event if isinstance(event, str) else json.dumps(event, ensure_ascii=False)).encode()
+
+
+def _bucket_of(store: str) -> str:
+    """Return the bucket of a store: `oss://backups/redis` → `backups`."""
+    return store.removeprefix("oss://").partition("/")[0]

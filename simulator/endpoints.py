@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from simulator.oss import address
 from simulator.server import Request
 
 _REGION = re.compile(r"[a-z]{2}-[a-z]+(-\d+)?(-[a-z]+)*")
@@ -18,8 +19,11 @@ _REGION = re.compile(r"[a-z]{2}-[a-z]+(-\d+)?(-[a-z]+)*")
 def with_region(request: Request) -> Request:
     """Return the request with its endpoint's region filled in, and without the region in its path.
 
-    `/cn-hangzhou/?Action=…` → path `/`, region `cn-hangzhou`; `/?Action=…` → path `/`, region None.
+    `/cn-hangzhou/?Action=…` → path `/`, region `cn-hangzhou`; `/?Action=…` → path `/`, region None. A path of OSS's
+    begins with a bucket, and its signature has the region.
     """
+    if address.is_oss(request.headers):
+        return request
     first, slash, rest = request.path[1:].partition("/")
     if slash and _REGION.fullmatch(first):
         return replace(request, path=f"/{rest}", region=first)

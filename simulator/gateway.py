@@ -85,6 +85,9 @@ class Service(SignatureErrors, Protocol):
         `delay`: the operation has its effect that many seconds later, if it is one that can.
         """
 
+    def translated(self, error: ApiError) -> ApiError:
+        """Return an error of the gateway's as this service states it."""
+
     def refuse(self, error: ApiError, request: Request, request_id: str) -> Response:
         """Return the answer for an error."""
 
@@ -132,7 +135,8 @@ class Gateway:
         try:
             try:
                 response = self._process(service, request, call)
-            except ApiError as error:
+            except ApiError as raised:
+                error = service.translated(raised)
                 response, call.code = service.refuse(error, request, call.request_id), error.code
             _check_kill_switch(call.credential)
             call.status = response.status

@@ -27,11 +27,26 @@ def allow(actions: Iterable[str], resources: Iterable[str], effect: str = "Allow
     return {"Version": "1", "Statement": [statement]}
 
 
-def function_policy(account: str, function_resource: str) -> Policy:
-    """Return the policy that the function's role needs: six operations on every instance, and invoking itself."""
+def function_policy(account: str, function_resource: str, store: str = "") -> Policy:
+    """Return the policy that the function's role needs: six operations on every instance, and invoking itself.
+
+    `store`: what its setting BACKUP_STORE names, such as `oss://backups/redis`, where it writes, reads and lists.
+    """
     backups = allow((f"kvstore:{name}" for name in OPERATIONS), [f"acs:kvstore:*:{account}:instance/*"])
     itself = allow(["fc:InvokeFunction"], [function_resource])
-    return {"Version": "1", "Statement": [*backups["Statement"], *itself["Statement"]]}
+    policies = [backups, itself, *(store_policies(store) if store else ())]
+    return {"Version": "1", "Statement": [statement for policy in policies for statement in policy["Statement"]]}
+
+
+def store_policies(store: str) -> list[Policy]:
+    """Return what the function needs of its store: operations on objects below its prefix, and two lists."""
+    path = store.removeprefix("oss://").rstrip("/")
+    objects = [f"oss:{name}" for name in ("PutObject", "GetObject", "AbortMultipartUpload")]
+    lists = [f"oss:{name}" for name in ("ListMultipartUploads", "ListObjects")]
+    return [
+        allow(objects, [f"acs:oss:*:*:{path}/*"]),
+        allow(lists, [f"acs:oss:*:*:{path.partition('/')[0]}"]),
+    ]
 
 
 def is_allowed(policies: Iterable[Policy], action: str, resource: str) -> bool:

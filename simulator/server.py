@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl
 from simulator.bodies import Body
 
 MAX_HEAD = 64 * 1024
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 RECEIVE_BYTES = 256 * 1024  # of a body, at a time
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 
@@ -147,7 +148,10 @@ class _Reader:
         self._buffer = b""
 
     def request(self) -> Request | None:
-        """Return the next request; None when the client has closed. Raise ValueError when it is not HTTP."""
+        """Return the next request; None when the client has closed. Raise ValueError when it is not HTTP.
+
+        One with both Content-Length and Transfer-Encoding is refused, as web servers do: its end is not certain.
+        """
         while b"\r\n\r\n" not in self._buffer:
             if not self._receive() or len(self._buffer) > MAX_HEAD:
                 return None
@@ -159,6 +163,9 @@ class _Reader:
             name, _, value = line.partition(":")
             headers[name.lower()] = value.strip()
         path, _, query = target.partition("?")
+        if "content-length" in headers and "transfer-encoding" in headers:
+            self._connection.sendall(BAD_REQUEST)
+            raise ValueError("two lengths")
         if headers.get("expect", "").lower() == "100-continue":
             self._connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         stream = self._read_body(headers)

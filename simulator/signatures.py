@@ -1,7 +1,7 @@
 """Verifies the four kinds of signature that clients send, by computing them again from the request.
 
 ACS3-HMAC-SHA256 (current SDKs), HMAC-SHA1 in the query (older SDKs), `FC key:signature` (Function Compute 2.0), and
-that of pre-signed addresses (OSS, version 1).
+OSS4-HMAC-SHA256 (OSS). Pre-signed addresses have one of a fifth kind (OSS, version 1).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl, quote, unquote
 
 from simulator.errors import ApiError
+from simulator.oss import address
 
 if TYPE_CHECKING:
     from simulator.credentials import Credential, CredentialStore
@@ -56,6 +57,8 @@ def read(request: Request) -> Signature:
     authorization = request.headers.get("authorization", "")
     if authorization.startswith("ACS3-HMAC-SHA256"):
         return _acs3(request, authorization)
+    if authorization.startswith(address.SIGNATURE_KIND):
+        return _oss4(request, authorization)
     if authorization.startswith("FC "):
         return _fc(request, authorization)
     if "OSSAccessKeyId" in request.query:
@@ -117,6 +120,45 @@ def _acs3(request: Request, authorization: str) -> Signature:
         canonical,
         lambda secret, text: hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest(),
     )
+
+
+def _oss4(request: Request, authorization: str) -> Signature:
+    """Return a signature of OSS's, version 4. Only its own headers are signed, and no body.
+
+    https://www.alibabacloud.com/help/en/oss/developer-reference/recommend-to-use-signature-version-4
+    """
+    match = address.AUTHORIZATION.fullmatch(authorization)
+    if not match or request.headers.get("x-oss-content-sha256") != "UNSIGNED-PAYLOAD":
+        raise ApiError(400, "IncompleteSignature", "The request signature does not conform to Aliyun standards.")
+    access_key_id, date, region, names, signature = match.groups()
+    headers, additional = request.headers, names.split(";") if names else []
+    signed = [name for name in headers if name.startswith("x-oss-") or name in ("content-type", "content-md5")]
+    bucket, key = address.of(request)
+    canonical = "\n".join(
+        [
+            request.method,
+            quote(f"/{bucket}/{key}" if bucket else "/", safe="/"),
+            "&".join(
+                f"{_quote(name)}={_quote(value)}" if value else _quote(name)
+                for name, value in sorted(request.query.items())
+            ),
+            "".join(f"{name}:{headers.get(name, '')}\n" for name in sorted({*signed, *additional})),
+            ";".join(additional),
+            "UNSIGNED-PAYLOAD",
+        ]
+    )
+    signed_at = headers.get("x-oss-date") or headers.get("date", "")
+    scope = f"{date}/{region}/oss/aliyun_v4_request"
+    hashed = hashlib.sha256(canonical.encode()).hexdigest()
+
+    def sign(secret: str, text: str) -> str:
+        secret_key = f"aliyun_v4{secret}".encode()
+        for part in (*scope.split("/"), text):
+            secret_key = hmac.new(secret_key, part.encode(), hashlib.sha256).digest()
+        return secret_key.hex()
+
+    text = f"OSS4-HMAC-SHA256\n{signed_at}\n{scope}\n{hashed}"
+    return Signature(access_key_id, headers.get("x-oss-security-token"), signed_at, signature, text, canonical, sign)
 
 
 def _rpc(request: Request) -> Signature:
@@ -187,6 +229,8 @@ def _fc(request: Request, authorization: str) -> Signature:
 def _epoch(text: str) -> float:
     """Return a signature's time as seconds since 1970; 0 when it is not a time."""
     try:
+        if text.endswith("Z") and "-" not in text:
+            return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc).timestamp()
         if text.endswith("Z"):
             return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp()
         return parsedate_to_datetime(text).timestamp()

@@ -48,7 +48,10 @@ class Closing:
         """Return the answer after all instances were worked on. `not_followed`: the requests without a follow-up."""
         self._record_shared()
         has_failed, failed_before = False, []
-        for request, items in self._items.items():
+        for request, all_items in self._items.items():
+            items = [item for item in all_items if not item.is_handed_over]
+            if all_items and not items and len(all_items) == 1:  # an invocation of its own goes on with all of it
+                continue
             is_open = any(item.is_open for item in items)
             totals_now = totals(request, items)
             if not is_open and not request.dry_run:

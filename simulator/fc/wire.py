@@ -74,6 +74,10 @@ class FunctionComputeWire:
             raise errors.payload_too_large(limit)
         return self._invoke_async(request) if kind == "Async" else self._invoke(request)
 
+    def translated(self, error: ApiError) -> ApiError:
+        """Return the error as it is: the gateway's errors are those of this kind of service."""
+        return error
+
     def refuse(self, error: ApiError, request: Request, request_id: str) -> Response:
         """Return the answer for an error, in the JSON of the path's generation."""
         names = {"Code": error.code, "Message": error.message, "RequestId": request_id, **error.details}

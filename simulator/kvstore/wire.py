@@ -66,6 +66,10 @@ class KVStoreWire:
         sign = self._addresses.signer(signatures.read(request).access_key_id)
         return _json(200, {**answer, "RequestId": request_id}, sign=sign)
 
+    def translated(self, error: ApiError) -> ApiError:
+        """Return the error as it is: the gateway's errors are those of this kind of service."""
+        return error
+
     def refuse(self, error: ApiError, request: Request, request_id: str) -> Response:
         """Return the answer for an error."""
         host = request.headers.get("host", "")

@@ -16,14 +16,16 @@ import zipfile
 from pathlib import Path
 from types import ModuleType
 
+import anycrc
 import packaging
 import pytest
 
 from redis_backup import __version__
 from simulator import Cloud, Fleet, Instance
+from simulator.server import Request, Response, Server
 
 PROJECT = Path(__file__).parents[2]
-LIMIT = 10_000_000  # bytes of the zip
+LIMIT = 12_000_000  # bytes of the zip
 
 
 def load_package() -> ModuleType:
@@ -123,9 +125,9 @@ def test_the_summary_says_what_was_made(built: tuple[Path, str]) -> None:
     assert lines[1] == f"  {folder}  {len(files):,} files, {megabytes:.1f} MB"
     pins = package.read_pins(PROJECT / "deploy" / "constraints.txt")
     shown = dict(each.replace("_", "-").split("==") for each in re.findall(r"\S+==\S+", summary))
-    assert shown == {
-        name: version for name, version in pins.items() if name not in ("alibabacloud-tea-util", "pycparser")
-    }
+    left_out = {"alibabacloud-tea-util", "crcmod-plus", "pycparser", "pycryptodome"}
+    assert left_out < set(pins)
+    assert shown == {name: version for name, version in pins.items() if name not in left_out}
 
 
 def test_the_digests_are_those_of_standard_tools(built: tuple[Path, str]) -> None:
@@ -254,8 +256,8 @@ def test_the_package_is_small_and_holds_what_is_needed_alone(folder: Path) -> No
     assert own == sources - {"redis_backup/__main__.py"}
     top = {name.partition("/")[0] for name in names}
     unwanted = {"tests", "simulator", "chaos", "benchmarks", "redis_backup_cli"}
-    assert not top & (unwanted | {"click", "rich", "bin", "pip", "setuptools"})
-    assert {"aiohttp", "async_timeout", "cryptography", "fc2", "handler.py"} <= top
+    assert not top & (unwanted | {"click", "rich", "bin", "pip", "setuptools", "Crypto", "crcmod"})
+    assert {"aiohttp", "alibabacloud_oss_v2", "anycrc", "async_timeout", "cryptography", "fc2", "handler.py"} <= top
 
 
 def test_every_module_is_compiled_and_never_checked_by_date(folder: Path) -> None:
@@ -301,6 +303,83 @@ print(asyncio.run(client.create_backup_async(models.CreateBackupRequest(instance
 """
     with Cloud(Fleet([Instance("r-a")])) as cloud:
         assert run_alone(folder, script, cloud.environ()) == "200\n"
+
+
+def answer_as_oss(request: Request) -> Response:
+    """Answer each call that the function makes, with nothing behind it: bodies are as OSS's, and so is the CRC-64."""
+    match request.method, sorted(request.query.keys() - {"encoding-type"}):
+        case "GET", ["max-uploads", "prefix", "uploads"] | ["list-type", "prefix"]:
+            root = "ListMultipartUploadsResult" if "uploads" in request.query else "ListBucketResult"
+            return Response(200, f"<{root}><Prefix>backups/</Prefix><IsTruncated>false</IsTruncated></{root}>".encode())
+        case "POST", ["uploads"]:
+            return Response(
+                200, b"<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"
+            )
+        case "POST", ["uploadId"]:
+            return Response(200, b"<CompleteMultipartUploadResult><ETag>E</ETag></CompleteMultipartUploadResult>")
+        case "DELETE", ["uploadId"]:
+            return Response(204)
+        case "PUT", []:
+            body = b"<Error><Code>FileAlreadyExists</Code><Message>It exists.</Message></Error>"
+            return Response(409, body, {"Date": "Thu, 26 Nov 2026 02:00:00 GMT"})
+    crc = str(anycrc.Model("CRC64-XZ").calc(request.body))
+    return Response(
+        200, b"" if request.method in ("PUT", "HEAD") else b"{}", {"ETag": "E", "x-oss-hash-crc64ecma": crc}
+    )
+
+
+OSS_CALLS = """
+import json, sys
+import alibabacloud_oss_v2 as oss, anycrc
+config = oss.config.load_default()
+config.endpoint, config.region, config.retry_max_attempts = sys.argv[1], "cn-hangzhou", 1
+config.credentials_provider = oss.credentials.StaticCredentialsProvider("id", "secret", "token")
+config.disable_upload_crc64_check = config.disable_download_crc64_check = True
+client, it = oss.Client(config), {"bucket": "store", "key": "backups/full.json"}
+part = b"part" * 25_600
+class Streamed:
+    def __len__(self):
+        return len(part)
+    def __iter__(self):
+        return iter([part[:1000], part[1000:]])
+upload = {**it, "upload_id": client.initiate_multipart_upload(oss.InitiateMultipartUploadRequest(**it)).upload_id}
+sent = client.upload_part(oss.UploadPartRequest(**upload, part_number=1, body=Streamed()))
+parts = oss.CompleteMultipartUpload(parts=[oss.UploadPart(part_number=1, etag=sent.etag)])
+client.complete_multipart_upload(oss.CompleteMultipartUploadRequest(**upload, complete_multipart_upload=parts))
+client.abort_multipart_upload(oss.AbortMultipartUploadRequest(**upload))
+client.list_multipart_uploads(oss.ListMultipartUploadsRequest(bucket="store", prefix="backups/", max_uploads=9))
+client.list_objects_v2(oss.ListObjectsV2Request(bucket="store", prefix="backups/"))
+client.head_object(oss.HeadObjectRequest(**it))
+body = client.get_object(oss.GetObjectRequest(**it)).body.read()
+try:
+    client.put_object(oss.PutObjectRequest(**it, body=b"{}", forbid_overwrite=True))
+except oss.exceptions.OperationError as error:
+    refused = error.unwrap().code
+same = int(sent.hash_crc64) == anycrc.Model("CRC64-XZ").calc(part)
+print(json.dumps([same, body.decode(), refused, sorted({"Crypto", "crcmod"} & set(sys.modules))]))
+"""
+
+
+def test_oss_is_called_without_its_sdk_s_checksums_and_encryption(folder: Path) -> None:
+    assert not [name for name in ("Crypto", "crcmod") if (folder / name).exists()]
+    calls: list[str] = []
+
+    def note(request: Request) -> Response:
+        assert "transfer-encoding" not in request.headers
+        calls.append(f"{request.method} {' '.join(sorted(request.query.keys() - {'encoding-type'}))}".strip())
+        return answer_as_oss(request)
+
+    server = Server(note)
+    server.start()
+    try:
+        shown = run_alone(folder, f"sys.argv.append({server.url!r})\n{OSS_CALLS}", {})
+    finally:
+        server.stop()
+    assert json.loads(shown) == [True, "{}", "FileAlreadyExists", []]
+    assert calls == [
+        *("POST uploads", "PUT partNumber uploadId", "POST uploadId", "DELETE uploadId"),
+        *("GET max-uploads prefix uploads", "GET list-type prefix", "HEAD", "GET", "PUT"),
+    ]
 
 
 @pytest.mark.parametrize(
