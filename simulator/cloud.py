@@ -130,8 +130,8 @@ class Cloud:
         self._server.stop()
         if self._other_host:
             self._other_host.stop()
-        self.oss.close()
         self.addresses.close()
+        self.oss.close()
         self.logs.close()
 
     @property

@@ -1,7 +1,7 @@
-"""Verifies the five kinds of signature that clients send, by computing them again from the request.
+"""Verifies the four kinds of signature that clients send, by computing them again from the request.
 
-ACS3-HMAC-SHA256 (current SDKs), HMAC-SHA1 in the query (older SDKs), `FC key:signature` (Function Compute 2.0),
-that of pre-signed addresses (OSS, version 1), and OSS4-HMAC-SHA256 (OSS).
+ACS3-HMAC-SHA256 (current SDKs), HMAC-SHA1 in the query (older SDKs), `FC key:signature` (Function Compute 2.0), and
+OSS4-HMAC-SHA256 (OSS). Pre-signed addresses have one of a fifth kind (OSS, version 1).
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from simulator import signatures
 from simulator.downloads import errors
+from simulator.oss import errors as oss_errors
 
 if TYPE_CHECKING:
     from simulator.clock import Clock
@@ -85,7 +86,7 @@ class Addresses:
         """Return the file that a request names. Raise ApiError when there is none, or the address has expired."""
         address = self._objects.get(request.path)
         if address is None:
-            raise errors.no_such_key(request.path)
+            raise oss_errors.no_such_key(request.path.split("/", 3)[-1])
         expires, now = request.query.get("Expires", ""), self._clock.time()
         used_up = self._uses[request.query.get("Signature", "")] >= (self._behaviour().address_uses or math.inf)
         if expires.isdecimal() and (now > int(expires) or used_up):

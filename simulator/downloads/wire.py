@@ -14,6 +14,8 @@ from simulator.bodies import Body
 from simulator.downloads import errors
 from simulator.errors import ApiError
 from simulator.gateway import Target
+from simulator.oss import errors as oss_errors
+from simulator.oss.wire import refusal, short_id
 from simulator.server import Request, Response
 
 if TYPE_CHECKING:
@@ -29,8 +31,9 @@ class DownloadsWire:
 
     denial_code = "AccessDenied"
     clock_offset = 0.0
-    unknown_key = staticmethod(errors.unknown_key)
+    unknown_key = staticmethod(oss_errors.unknown_key)
     wrong_signature = staticmethod(errors.wrong_signature)
+    translated = staticmethod(oss_errors.translated)
 
     def __init__(self, addresses: Addresses, kvstore: KVStore) -> None:
         self._addresses, self._kvstore = addresses, kvstore
@@ -61,11 +64,7 @@ class DownloadsWire:
 
     def refuse(self, error: ApiError, request: Request, request_id: str) -> Response:
         """Return the answer for an error."""
-        if error.code == "MissingAccessKeyId":
-            error = errors.no_signature()
-        short_id = _request_id(request_id)
-        body = errors.body(error, request.headers.get("host", ""), short_id)
-        return Response(error.status, body, {"Content-Type": "application/xml", "x-oss-request-id": short_id})
+        return refusal(error, request, request_id)
 
 
 def range_of(text: str, size: int) -> tuple[int, int] | None:
@@ -91,10 +90,5 @@ def _headers(address: Address, request_id: str) -> dict[str, str]:
         "Last-Modified": formatdate(address.written, usegmt=True),
         "x-oss-hash-crc64ecma": str(address.content.crc64),
         "x-oss-object-type": "Multipart",
-        "x-oss-request-id": _request_id(request_id),
+        "x-oss-request-id": short_id(request_id),
     }
-
-
-def _request_id(uuid: str) -> str:
-    """Return a request ID of OSS's form: 24 hexadecimal digits."""
-    return uuid.replace("-", "")[:24]
