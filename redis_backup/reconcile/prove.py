@@ -50,6 +50,7 @@ class Prover:
     def judge(self, item: WorkItem, seen: Observation) -> Steps[Observation]:
         """Judge the backups that satisfy the request by their files; a dry run looks at the newest one only.
 
+        With a good one, only those that count as attempts matter, too: they are the request's own, and can be corrupt.
         `item.to_read` is the backup whose files have to be read, None if there is none, or another invocation reads it.
         """
         proof = item.request.proof_of(item.instance)
@@ -58,9 +59,13 @@ class Prover:
             return seen
         good = [each for each in seen.backups if each.is_good and each.began_since(seen.earliest_start)]
         verdicts: dict[Backup, Verdict] = dict.fromkeys(good, Verdict())
+        is_found = False
         for backup in reversed(good):
+            if is_found and not backup.began_since(seen.since):
+                break
             verdicts[backup] = yield from self._verdict(item, backup, proof)
-            if verdicts[backup].verified or item.request.dry_run:
+            is_found = is_found or verdicts[backup].verified is not None
+            if item.request.dry_run:
                 break
         backups = tuple(judge(each, verdicts[each]) if each in verdicts else each for each in seen.backups)
         for backup, verdict in verdicts.items():
