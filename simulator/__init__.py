@@ -2,8 +2,8 @@
 
 A test makes a `Cloud`; `python -m simulator --help` shows what a person can do. Nothing here is deployed with the
 function. The way of a call: `server` → `gateway` (`signatures`, `credentials`, `ram`, `rate_limits`, `faults`,
-`kill_switch`) → a service (`kvstore`, `fc`, `oss`), each with `wire` → `operations` → `state`, and `errors`. What the function
-writes is in `logstore`. `clock` and `exact_clock` move the time, and `commands` has the commands.
+`kill_switch`) → a service (`kvstore`, `fc`, `oss`), each with `wire` → `operations` → `state`, and `errors`. What the
+function writes is in `logstore`. `clock` and `exact_clock` move the time, and `commands` has the commands.
 """
 
 from simulator.clock import ScaledClock, SimulatedClock
