@@ -107,6 +107,10 @@ class Receiver:
             md5.update(f"{size} {crc}".encode())
         return Segment(bytes(data), path, size, crc, md5.hexdigest().upper())
 
+    def files(self) -> list[Path]:
+        """Return the files of segments that are still there."""
+        return [*Path(self._folder.name).iterdir()] if self._folder else []
+
     def close(self) -> None:
         """Remove all files."""
         if self._folder:

@@ -2,15 +2,21 @@
 
 import base64
 import dataclasses
+import gc
 import hashlib
 import http.client
 import socket
+import tracemalloc
 
 import anycrc
 import pytest
-from oss_client import OssClient, parts_of
+import requests
+from alibabacloud_oss_v2.exceptions import OperationError
+from oss_client import OssClient, StreamedBody, parts_of
 
-from simulator import Cloud, ram
+from simulator import Cloud, Fault, Faults, ram
+from simulator.faults import ALL_KINDS
+from simulator.kill_switch import KillSwitch
 from simulator.oss.content import MAX_IN_MEMORY
 from simulator.oss.operations import MIN_PART_BYTES
 
@@ -392,3 +398,172 @@ def test_a_store_s_bucket_is_made_in_its_region():
         assert cloud.endpoints()["BACKUP_OSS_ENDPOINT"] == cloud.endpoint
     with Cloud() as cloud, pytest.raises(KeyError):
         _ = cloud.store
+
+
+@pytest.mark.parametrize(
+    ("kind", "seen"),
+    [
+        ("throttle", (503, "TotalQpsLimitExceeded")),
+        ("throttle-503", (503, "TotalQpsLimitExceeded")),
+        ("unavailable", (503, "ServiceUnavailable")),
+        ("busy", (503, "ServiceUnavailable")),
+        ("internal", (500, "InternalError")),
+        ("lock", (500, "InternalError")),
+        ("5xx", (500, "SomethingUnheardOf")),
+        ("denied", (403, "AccessDenied")),
+    ],
+)
+def test_a_fault_is_one_of_oss_s_own_errors(cloud, client, kind, seen):
+    cloud.faults.plan("PutObject", [Fault(kind), Fault(kind, after=True)], KEY)
+    assert client.code("put_object", key="redis/another", body=TEN) is None
+    assert (client.code("put_object", key=KEY, body=TEN), KEY in cloud.store.objects) == (seen, False)
+    assert (client.code("put_object", key=KEY, body=TEN), KEY in cloud.store.objects) == (seen, True)
+    assert (cloud.calls[-1].code, cloud.calls[-1].fault) == (seen[1], kind)
+
+
+@pytest.mark.parametrize("kind", ["reset", "hang"])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("body", [TEN, data(3_000_000)], ids=["small", "large"])
+def test_an_answer_that_is_lost_leaves_its_effect(cloud, client, kind, after, body):
+    cloud.faults.plan("PutObject", [Fault(kind, after=after)])
+    with pytest.raises(OperationError, match="request error"):
+        client.put_object(key=KEY, body=body, forbid_overwrite=True)
+    again = client.code("put_object", key=KEY, body=body, forbid_overwrite=True)
+    assert again == ((409, "FileAlreadyExists") if after else None)
+    assert cloud.store.objects[KEY].read() == body
+
+
+def test_a_completion_whose_answer_is_lost_cannot_be_repeated(cloud, client):
+    upload_id = client.initiate_multipart_upload(key=KEY).upload_id
+    tags = [client.part(KEY, upload_id, 1, TEN)]
+    cloud.faults.plan("CompleteMultipartUpload", [Fault("reset", after=True)])
+    with pytest.raises(OperationError, match="request error"):
+        client.complete(KEY, upload_id, tags)
+    parameters = {"key": KEY, "upload_id": upload_id, "complete_multipart_upload": parts_of(tags)}
+    assert client.code("complete_multipart_upload", **parameters) == (404, "NoSuchUpload")
+    assert client.read(KEY) == TEN
+
+
+@pytest.mark.parametrize("operation", ["put_object", "upload_part"])
+def test_a_byte_that_changes_on_its_way_up_is_stored_and_checksummed(cloud, client, operation):
+    upload_id = client.initiate_multipart_upload(key=KEY).upload_id
+    cloud.faults.plan("PutObject" if operation == "put_object" else "UploadPart", [Fault("flip")])
+    in_upload = {"upload_id": upload_id, "part_number": 1} if operation == "upload_part" else {}
+    answer = getattr(client, operation)(key=KEY, body=TEN, **in_upload)
+    changed = b"01234" + bytes([ord("5") ^ 0xFF]) + b"6789"
+    assert answer.hash_crc64 == str(CRC64.calc(changed))
+    checking = OssClient(cloud, disable_upload_crc64_check=False)
+    cloud.faults.plan("PutObject", [Fault("flip")])
+    with pytest.raises(OperationError, match="crc is inconsistent"):
+        checking.put_object(key=KEY, body=TEN)
+
+
+@pytest.mark.parametrize("body", [TEN, data(3_000_000)], ids=["small", "large"])
+def test_a_body_can_be_cut_or_changed_or_late_on_its_way_down(cloud, client, body):
+    client.put_object(key=KEY, body=body)
+    half = len(body) // 2
+    cloud.faults.plan("GetObject", [Fault("flip"), Fault("slow", seconds=30), Fault("whole"), Fault("cut")], KEY)
+    changed = client.read(KEY)
+    assert changed == body[:half] + bytes([body[half] ^ 0xFF]) + body[half + 1 :]
+    began = cloud.clock.time()
+    assert (client.read(KEY), cloud.clock.time() - began) == (body, 30)
+    assert client.get_object(key=KEY, range_header="bytes=0-1").status_code == 200
+    read = []
+    with client.get_object(key=KEY).body as content, pytest.raises(requests.exceptions.ChunkedEncodingError):
+        read.extend(content.iter_bytes(block_size=len(body) // 4))
+    assert len(b"".join(read)) <= half
+
+
+def test_random_faults_of_the_store_are_those_of_a_store():
+    kinds = (*ALL_KINDS,)
+    seen = {operation: set() for operation in ("PutObject", "GetObject", "ListMultipartUploads")}
+    for seed in range(200):
+        faults = Faults(1.0, seed, kinds=kinds)
+        for operation, found in seen.items():
+            found.add(faults.next_fault(operation, KEY).kind)
+    common = {"reset", "hang", "page502", "5xx", "internal", "unavailable", "redirect-302", "redirect-307"}
+    assert seen == {
+        "PutObject": {*common, "throttle-503", "flip"},
+        "GetObject": {*common, "cut", "flip", "slow", "whole", "denied"},
+        "ListMultipartUploads": {*common, "throttle-503"},
+    }
+
+
+def test_a_versioned_bucket_keeps_what_was_overwritten_or_deleted(cloud):
+    bucket = cloud.oss.bucket("versions", versioned=True)
+    client = OssClient(cloud)
+    mine = {"bucket": "versions", "key": KEY}
+    answers = [client.put_object(body=body, forbid_overwrite=True, **mine) for body in (b"1", b"2")]
+    upload = {"upload_id": client.initiate_multipart_upload(forbid_overwrite=True, **mine).upload_id, **mine}
+    etag = client.upload_part(part_number=1, body=b"3", **upload).etag
+    listed = {"complete_multipart_upload": parts_of([etag]), "forbid_overwrite": True}
+    answers.append(client.complete_multipart_upload(**listed, **upload))
+    ids = [answer.version_id for answer in answers]
+    assert len({*ids}) == 3
+    assert (client.get_object(**mine).version_id, client.head_object(**mine).version_id) == (ids[2], ids[2])
+    assert [version.read() for version in bucket.versions(KEY)] == [b"1", b"2", b"3"]
+    client.delete_object(**mine)
+    assert client.code("get_object", **mine) == (404, "NoSuchKey")
+    assert ([version.version_id for version in bucket.versions(KEY)], bucket.objects) == (ids, {})
+
+
+def test_a_retention_policy_forbids_overwriting_and_deleting(cloud):
+    bucket = cloud.oss.bucket("kept", worm=True)
+    client = OssClient(cloud)
+    mine = {"bucket": "kept", "key": KEY}
+    upload_id = client.initiate_multipart_upload(**mine).upload_id
+    client.put_object(body=b"first", **mine)
+    for operation, more in (("put_object", {"body": b"second"}), ("delete_object", {})):
+        assert client.code(operation, **mine, **more) == (409, "FileImmutable")
+    assert client.code("put_object", body=b"2", forbid_overwrite=True, **mine) == (409, "FileAlreadyExists")
+    assert client.code("initiate_multipart_upload", **mine) == (409, "FileImmutable")
+    etag = client.upload_part(upload_id=upload_id, part_number=1, body=b"second", **mine).etag
+    listed = {"upload_id": upload_id, "complete_multipart_upload": parts_of([etag])}
+    assert client.code("complete_multipart_upload", **listed, **mine) == (409, "FileImmutable")
+    client.abort_multipart_upload(upload_id=upload_id, **mine)
+    assert ({key: each.read() for key, each in bucket.objects.items()}, bucket.uploads) == ({KEY: b"first"}, {})
+
+
+def test_calls_of_an_invocation_that_has_ended_have_no_effect(cloud):
+    switch = KillSwitch("1-2-3", cloud.clock, cloud.clock.monotonic() + 300, kill_after=3)
+    client = OssClient(cloud, cloud.credentials.issue(switch))
+    client.put_object(key="redis/a", body=TEN)
+    with pytest.raises(OperationError, match="request error"):
+        client.put_object(key="redis/b", body=TEN)
+    assert [*cloud.store.objects] == ["redis/a"]
+    assert [(call.operation, call.request_id, call.status) for call in cloud.calls[:1]] == [("PutObject", "1-2-3", 200)]
+
+
+def test_latency_and_limits_hold_for_the_store():
+    with Cloud(settings=STORE, latency=2.0, limits={"oss:*": 1}) as cloud:
+        client = OssClient(cloud)
+        began = cloud.clock.time()
+        assert client.code("put_object", key=KEY, body=b"") is None
+        assert cloud.clock.time() - began == 2
+    with Cloud(settings=STORE, limits={"oss:*": 0.001}) as cloud:
+        client = OssClient(cloud)
+        seen = [client.code("put_object", key=KEY, body=b"") for _ in range(2)]
+        assert seen == [None, (503, "TotalQpsLimitExceeded")]
+
+
+def test_a_large_object_is_neither_kept_nor_sent_as_a_whole(client):
+    tracemalloc.start()
+    try:
+        size = 32 * 1024 * 1024
+        block = bytes(1024 * 1024)
+        client.put_object(key=KEY, body=StreamedBody((block for _ in range(32)), size))
+        with client.get_object(key=KEY).body as content:
+            assert sum(len(chunk) for chunk in content.iter_bytes(block_size=1024 * 1024)) == size
+        assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+def test_files_of_what_is_gone_are_removed(cloud, client):
+    client.put_object(key=KEY, body=data(1_500_000))
+    (folder,) = {path.parent for path in cloud.store.receiver.files()}
+    client.put_object(key=KEY, body=data(1_500_000, 1))
+    gc.collect()
+    assert len([*folder.iterdir()]) == 1
+    cloud.oss.close()
+    assert not folder.exists()
