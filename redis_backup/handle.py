@@ -66,10 +66,10 @@ class _Invocation:
     def __init__(self, context: Context, settings: Settings, runtime: Runtime) -> None:
         self._context, self._settings, self._clock = context, settings, runtime.clock
         self._recorder = Recorder(runtime, context.request_id)
-        self._reconciler = Reconciler(context, settings, runtime.clock, self._recorder)
         began = utc_now(runtime.clock)
         warn = self._recorder.warning
         self._handover = Handover(context, settings, runtime.clock, began, lambda text, why: warn(text, problem=why))
+        self._reconciler = Reconciler(context, settings, runtime.clock, self._recorder, self._handover.send_reading)
 
     def handle(self, read: Sequence[Event] | InvalidRequest) -> Any:
         """Work on the instances of the events, send follow-ups for what is not final, and return the answer."""
@@ -149,7 +149,15 @@ class _Invocation:
     def _defaults(self, now: datetime) -> Defaults:
         """Return the values for fields that a request does not have."""
         settings, since = self._settings, request_time(self._context.request_id, now)
-        return Defaults(self._context.region, settings.retention_days, since, settings.max_instances)
+        return Defaults(
+            self._context.region,
+            settings.retention_days,
+            since,
+            settings.max_instances,
+            settings.verify,
+            settings.copy,
+            settings.store is not None,
+        )
 
     def _work(
         self, kind: TriggerKind, items_by_request: Mapping[Request, Sequence[WorkItem]], all_items: Sequence[WorkItem]
@@ -161,10 +169,16 @@ class _Invocation:
         self._reconciler.run(
             open_items, wait_until=wait_until, watch_until=wait_until if kind.has_caller else self._watch_deadline(kind)
         )
+        watch_until = self._watch_deadline(kind)
+        if to_read := [item for item in all_items if item.to_read and item.is_reading]:
+            self._handover.send_follow_ups(items_by_request)  # first: reading may take longer than there is time
+            self._reconciler.read(to_read, watch_until=watch_until)
         self._reconciler.expire(all_items)
         not_followed = self._handover.send_follow_ups(items_by_request)
-        if unwatched := [item for request in not_followed for item in items_by_request[request] if item.needs_watch]:
-            self._reconciler.run(unwatched, watch_until=self._watch_deadline(kind))  # no follow-up will watch them
+        left = [item for request in not_followed for item in items_by_request[request] if item.is_left]
+        if unwatched := [item for item in left if item.needs_watch]:
+            self._reconciler.run(unwatched, watch_until=watch_until)  # no follow-up will watch them
+        self._reconciler.read(left, watch_until=watch_until)
         return not_followed
 
     def _watch_deadline(self, kind: TriggerKind) -> float:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from redis_backup.endpoints import FC_ENDPOINT, parse_endpoint
+from redis_backup.endpoints import FC_ENDPOINT, Folder, parse_endpoint, parse_folder
 from redis_backup.errors import InvalidSetting
+from redis_backup.states import Proof
 
 RETENTION_DAYS = "7 to 730, or -1 to keep the backup as long as the instance lives"
+INTRANET, INTERNET = "intranet", "internet"  # the ways to a backup's files
+REGION = re.compile(r"(?=.{3,40}$)[a-z]{2,}(-[a-z0-9]+)+")
 T = TypeVar("T")
 
 
@@ -39,6 +43,12 @@ class Settings:
     shard_size: int = 200
     endpoint: str | None = None
     fc_endpoint: str = FC_ENDPOINT
+    verify: str = "none"
+    copy: bool = False
+    store: Folder | None = None
+    store_region: str = ""
+    oss_endpoint: str | None = None
+    download: str = INTRANET
     unknown: tuple[str, ...] = ()
 
     def allows(self, key: str) -> bool:
@@ -91,6 +101,12 @@ class Settings:
                 parse_endpoint,
                 "a host or URL; {account} and {region} are filled in",
             ),
+            verify=read("BACKUP_VERIFY", cls.verify, _verify, "none, quick or full"),
+            copy=read("BACKUP_COPY", cls.copy, _boolean, "true or false"),
+            store=read("BACKUP_STORE", None, parse_folder, "oss://BUCKET/PREFIX"),
+            store_region=read("BACKUP_STORE_REGION", "", _region, "a region such as cn-hangzhou"),
+            oss_endpoint=read("BACKUP_OSS_ENDPOINT", None, parse_endpoint, "a host or URL; {region} is filled in"),
+            download=read("BACKUP_DOWNLOAD", cls.download, _one_of(INTRANET, INTERNET), "intranet or internet"),
         )
         unknown = sorted(name for name in environ if name.startswith("BACKUP_") and name not in known)
         return replace(settings, unknown=tuple(unknown)), errors
@@ -118,6 +134,32 @@ def _hours(text: str) -> float:
     if not 0 <= hours <= 168:  # an asynchronous event lives 7 days at most
         raise ValueError
     return hours
+
+
+def _verify(text: str) -> str:
+    Proof.from_fields(text, False)
+    return text
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError
+    return text.lower() == "true"
+
+
+def _region(text: str) -> str:
+    if not REGION.fullmatch(text):
+        raise ValueError
+    return text
+
+
+def _one_of(*names: str) -> Callable[[str], str]:
+    def convert(text: str) -> str:
+        if text not in names:
+            raise ValueError
+        return text
+
+    return convert
 
 
 def _patterns(text: str) -> tuple[str, ...]:

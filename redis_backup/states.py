@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
+from enum import Enum, IntEnum
 
 
 class State(str, Enum):
@@ -13,6 +13,7 @@ class State(str, Enum):
     PLANNED = "planned"
     PENDING = "pending"
     RUNNING = "running"
+    VERIFYING = "verifying"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 
@@ -20,6 +21,33 @@ class State(str, Enum):
     def is_final(self) -> bool:
         """Return whether the state does not change any more. (A dry run ends with `planned`.)"""
         return self in (State.PLANNED, State.SUCCEEDED, State.FAILED)
+
+
+class Proof(IntEnum):
+    """What has to be shown of a backup before it counts as good. A higher level includes the lower ones."""
+
+    NONE = 0  # R-KVStore says so
+    QUICK = 1  # each of its files begins and ends as an RDB file
+    FULL = 2  # every byte was read, and the checksums are right
+    COPY = 3  # as FULL, and each file was copied into the store
+
+    @classmethod
+    def from_fields(cls, verify: str, copy: bool) -> Proof:
+        """Return the level that a request's fields ask for: `"none", True` → COPY. Raise ValueError for others."""
+        level = {"none": cls.NONE, "quick": cls.QUICK, "full": cls.FULL}.get(verify)
+        if level is None:
+            raise ValueError
+        return cls.COPY if copy else level
+
+    @property
+    def fields(self) -> dict[str, str | bool]:
+        """Return the request's fields that ask for it: COPY → `{"verify": "full", "copy": True}`."""
+        return {"verify": ("none", "quick", "full", "full")[self], "copy": self is Proof.COPY}
+
+    @property
+    def needs_store(self) -> bool:
+        """Return whether receipts, and copies, have to be kept in the store."""
+        return self >= Proof.FULL
 
 
 class ErrorKind(str, Enum):
@@ -51,7 +79,8 @@ class Outcome:
     `attempts` counts the backups that were started for the request. `adopted`: the backup was not started by the
     request's own invocations, as far as this one knows; the request *adopts* such a backup instead of starting another.
     `started_at`: when the backup started, by R-KVStore's clock; `duration_seconds`: how long it took. `note`: a hint
-    for people though nothing is wrong.
+    for people though nothing is wrong. `verified`: what is proved of the backup's files, `full`, `quick` or
+    `unknown-format`; `copies`: the folder with their copies, as a URL; `bytes_read`: of them, for that.
     """
 
     state: State
@@ -64,6 +93,9 @@ class Outcome:
     duration_seconds: int | None = None
     started_at: datetime | None = None
     note: str | None = None
+    verified: str | None = None
+    copies: str | None = None
+    bytes_read: int | None = None
 
 
 @dataclass(frozen=True)

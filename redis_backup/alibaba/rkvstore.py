@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from redis_backup.alibaba import adapters, lazy_sdk, parsing, sdk, sdk_errors
 from redis_backup.alibaba.api_clock import ApiClock
 from redis_backup.alibaba.api_errors import EXPIRED, ApiError
+from redis_backup.alibaba.downloads import BackupFile, backup_files
 from redis_backup.alibaba.parsing import Instance, Job, Unreadable
 from redis_backup.backoff import Deadline
 from redis_backup.context import Context
@@ -45,6 +46,7 @@ class RKVStore:
         self._client = client.Client(sdk.config(context.credentials, region, endpoint, settings.concurrency))
         self._region, self._account, self._secrets = region, context.account_id, context.credentials.secrets
         self._clock, self._deadline, self._api_clock = clock, deadline, api_clock
+        self._way = settings.download
         self._first_call, self._is_warm, self._was_served = threading.Lock(), False, False
 
     def create_backup(self, instance_id: str, retention_days: int | None) -> tuple[str, ...]:
@@ -90,6 +92,25 @@ class RKVStore:
             return [parsing.cluster_backup(entry) for entry in listed]
         except Unreadable:
             raise sdk_errors.unreadable("DescribeClusterBackupList") from None
+
+    def backup_files(
+        self, instance_id: str, began: datetime, job_ids: Sequence[str], cluster_id: str
+    ) -> list[BackupFile]:
+        """List the files of one backup with their addresses, which expire: by its jobs, or by its ClusterBackupId.
+
+        An empty list means that the backup is not listed (any more). Raise ApiError if a file has no address.
+        """
+        query = {"InstanceId": instance_id, **self._window(began)}
+        if cluster_id:
+            query |= {"RegionId": self._region}
+            operation, size = "DescribeClusterBackupList", _CLUSTERS_PER_PAGE
+            listed, _ = self._list(operation, query, size, "ClusterBackups", method="GET")
+            listed = [each for each in listed if parsing.identifier(each.get("ClusterBackupId")) == cluster_id]
+            entries: list[Mapping[str, Any]] = [entry for each in listed for entry in each.get("Backups") or ()]
+        else:
+            listed, _ = self._list("DescribeBackups", query, _SETS_PER_PAGE, "Backups", "Backup")
+            entries = [each for each in listed if parsing.identifier(each.get("BackupJobID")) in job_ids]
+        return backup_files(entries, self._way)
 
     def describe(self, instance_ids: Sequence[str]) -> dict[str, Instance]:
         """Describe at most 30 instances by their IDs (DescribeInstances). An instance that is left out may exist."""

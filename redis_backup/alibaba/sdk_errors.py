@@ -42,7 +42,7 @@ def translate(error: Exception, action: str, resource: str, secrets: tuple[str, 
         answer, code = _fc2_answer(error), str(error.err_code or "None")
     if not isinstance(answer, dict) or not code:
         status = adapters.last_status()
-        return ApiError(_no_answer(error, action, status), status=status)
+        return ApiError(no_answer(error, action, status), status=status)
     code = "" if code == "None" else str(code)
     hint = getattr(error, "retry_after", None)  # the header x-acs-retry-after, in milliseconds
     status = int(getattr(error, "status_code", None) or 0)
@@ -68,7 +68,7 @@ def _fc2_answer(error: Any) -> dict[str, Any]:
     return {"Message": message or "", "RequestId": error.request_id}
 
 
-def _no_answer(error: Exception, action: str, status: int) -> Problem:
+def no_answer(error: BaseException, action: str, status: int) -> Problem:
     """Return the error for a call without an answer. It names the kind of failure; the exception's text has URLs."""
     text = str(error)
     if 300 <= status < 400:

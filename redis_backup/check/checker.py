@@ -198,7 +198,7 @@ class Checker:
         if not (request.instances or request.tags):
             return
         warnings = _Warnings()
-        reconciler = Reconciler(self._context, self._settings, self._clock, warnings)
+        reconciler = Reconciler(self._context, self._settings, self._clock, warnings, hand_over=lambda _: False)
         try:
             request = reconciler.select(replace(request, dry_run=True), reconciler.deadline)
         except InvalidRequest as error:
@@ -275,7 +275,7 @@ class _Warnings:
         """Do nothing: the results of the check have the states."""
 
     def failed_attempt(
-        self, request: Request, instance: InstanceRef, job_ids: tuple[str, ...], attempts: int, code: str
+        self, request: Request, instance: InstanceRef, job_ids: tuple[str, ...], attempts: int, code: str, found: str
     ) -> None:
         """Do nothing: earlier backups do not matter here."""
 

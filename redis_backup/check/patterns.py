@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from redis_backup.request.instances import REGION, InstanceRef, parse_instance
+from redis_backup.request.instances import InstanceRef, parse_instance
+from redis_backup.settings import REGION
 
 # No instance has such an ID: R-KVStore's own have no hyphen after `r-` but in the names of nodes, `r-…-db-0`.
 _FILLER = "no-such-instance"

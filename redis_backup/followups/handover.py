@@ -59,12 +59,12 @@ class Handover:
         not_followed: dict[Request, NotFollowed] = {}
         parts: list[tuple[Request, payload.FollowUp]] = []
         for request, items in items_by_request.items():
-            if request.dry_run or not any(item.is_open for item in items):
+            if request.dry_run or not any(item.is_left for item in items):
                 continue
             if not seconds:
-                not_followed[request] = NotFollowed(
-                    "BACKUP_FOLLOW_SECONDS is 0", (State.PENDING,)
-                )  # a running backup continues
+                is_read = any(request.proof_of(item.instance) for item in items)
+                states = (State.PENDING, State.RUNNING, State.VERIFYING) if is_read else (State.PENDING,)
+                not_followed[request] = NotFollowed("BACKUP_FOLLOW_SECONDS is 0", states)  # a running one continues
                 continue
             due = payload.next_due(request, items, seconds, self._context.timeout, utc_now(self._clock))
             parts += [(request, part) for part in payload.follow_ups(request, items, self._began, due)]
@@ -73,6 +73,16 @@ class Handover:
             if each.problem:
                 not_followed[request] = NotFollowed(self._reason(each.problem))
         return not_followed
+
+    def send_reading(self, item: WorkItem) -> bool:
+        """Send the invocation that reads the files of an instance's backup. Return whether one is under way."""
+        if not self._settings.follow_seconds:
+            return False
+        part = payload.reading(item.request, item, self._began)
+        [sent] = self._sender.send([part])
+        if sent.status is SendStatus.REPEAT:
+            [sent] = self._sender.send(self._postpone(item.request, part))
+        return sent.status is not SendStatus.FAILED
 
     def send_shards(self, items_by_request: Mapping[Request, Sequence[WorkItem]]) -> Shards:
         """Send the shards of all requests. A shard whose task ID is in use is sent again for the next point of time."""

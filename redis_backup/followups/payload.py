@@ -29,6 +29,7 @@ from redis_backup.reconcile.work import WorkItem, totals
 from redis_backup.request.events import TriggerKind
 from redis_backup.request.parsers import not_negative, one_line
 from redis_backup.request.request import FollowUpInfo, Request, Totals
+from redis_backup.states import Proof
 
 _WATCH_STEP = 10  # seconds between the points of time of follow-ups that have to watch an instance
 _SHARD_STEP = 60  # seconds between the points of time of shards that are sent again, if BACKUP_FOLLOW_SECONDS is 0
@@ -47,7 +48,7 @@ class FollowUp:
 def follow_ups(request: Request, items: Sequence[WorkItem], first: datetime, due: datetime) -> list[FollowUp]:
     """Return the next invocation for these instances; several if they do not fit into one payload."""
     info = _next_info(request, items, first, due)
-    return _split_to_fit(request, [item for item in items if item.is_open], info)
+    return _split_to_fit(request, [item for item in items if item.is_left], info)
 
 
 def shards(
@@ -75,6 +76,19 @@ def delayed_check(request: Request, first: datetime, due: datetime) -> FollowUp:
     fields = {"follow": _write_follow_up(info), "check": True, "since": timestamps.render(request.since)}
     fields |= {"reason": request.reason} if request.reason else {}
     return FollowUp(_task_id(request, (), info), json.dumps(fields).encode(), due, ())
+
+
+def reading(request: Request, item: WorkItem, first: datetime) -> FollowUp:
+    """Return the invocation that reads the files of an instance's backup. It is due at once, like a shard.
+
+    The instance is a shard of its own from then on, unless it is the only one that the request has.
+    """
+    info = _next_info(request, (), first, request.since)
+    if len(request.instances) > 1:
+        shard = f"{info.shard or '1/1'}/{item.instance.instance_id}"
+        info = replace(info, totals=Totals(), shard=shard)
+    [follow_up] = _split_to_fit(request, [item], replace(info, is_reading=True))
+    return follow_up
 
 
 def for_later(shard: FollowUp, request: Request, first: datetime, due: datetime) -> list[FollowUp]:
@@ -117,6 +131,7 @@ def read_follow_up(value: Any) -> FollowUpInfo:
         shard=one_line(value.get("shard", "")),
         total=not_negative(value.get("total", 0)),
         sent_at=timestamps.parse(value["sent_at"]) if "sent_at" in value else None,
+        is_reading=value.get("reading") is True,
         totals=Totals(
             **{name: not_negative(finished.get(name, 0)) for name in ("succeeded", "failed", "attempts", "unlisted")},
             first_started=timestamps.parse(started) if started else None,
@@ -144,6 +159,7 @@ def _write_follow_up(info: FollowUpInfo) -> dict[str, Any]:
         "shard": info.shard,
         "total": info.total,
         "sent_at": timestamps.render(info.sent_at) if info.sent_at else None,
+        "reading": info.is_reading,
         "finished": {name: value for name, value in totals_so_far.items() if value},
     }
     return {name: value for name, value in values.items() if value}
@@ -166,14 +182,24 @@ def _earliest_useful(item: WorkItem, timeout: float, now: datetime) -> datetime:
 def _split_to_fit(request: Request, items: Sequence[WorkItem], info: FollowUpInfo) -> list[FollowUp]:
     if not items:
         return []
+    least = min(request.proof_of(item.instance) for item in items)
+    if more := [item for item in items if request.proof_of(item.instance) > least]:  # of a batch: see `merge`
+        rest = [item for item in items if item not in more]
+        return _split_in_two(request, rest, more, info)
     payload = json.dumps(_request_payload(request, items, info), separators=(",", ":")).encode()
     if len(payload) > MAX_ASYNC_PAYLOAD and len(items) > 1:  # job IDs by the thousand
-        half, shard = len(items) // 2, info.shard or "1/1"
-        second_info = replace(info, totals=Totals(), shard=f"{shard}b")  # what is final is counted once
-        return _split_to_fit(request, items[:half], replace(info, shard=f"{shard}a")) + _split_to_fit(
-            request, items[half:], second_info
-        )
+        half = len(items) // 2
+        return _split_in_two(request, items[:half], items[half:], info)
     return [FollowUp(_task_id(request, items, info), payload, info.due, tuple(items))]
+
+
+def _split_in_two(
+    request: Request, first: Sequence[WorkItem], second: Sequence[WorkItem], info: FollowUpInfo
+) -> list[FollowUp]:
+    shard = info.shard or "1/1"
+    first_info = replace(info, shard=f"{shard}a")
+    second_info = replace(info, totals=Totals(), shard=f"{shard}b")  # what is final is counted once
+    return _split_to_fit(request, first, first_info) + _split_to_fit(request, second, second_info)
 
 
 def _task_id(request: Request, items: Iterable[WorkItem], info: FollowUpInfo) -> str:
@@ -184,6 +210,7 @@ def _task_id(request: Request, items: Iterable[WorkItem], info: FollowUpInfo) ->
         request.max_age.total_seconds(),
         request.retention_days,
         request.reason,
+        list(_proof_of(request, items).fields.values()),
         sorted(item.instance.key for item in items),
         timestamps.render(info.due),
         *(["dry_run"] if request.dry_run else []),
@@ -204,7 +231,11 @@ def _request_payload(request: Request, items: Sequence[WorkItem], info: FollowUp
         "reason": request.reason,
         "dry_run": request.dry_run,
     }
-    return {name: value for name, value in fields.items() if value}
+    return {name: value for name, value in fields.items() if value} | _proof_of(request, items).fields
+
+
+def _proof_of(request: Request, items: Iterable[WorkItem]) -> Proof:
+    return max((request.proof_of(item.instance) for item in items), default=request.proof)
 
 
 def _encode_known(item: WorkItem) -> list[str]:

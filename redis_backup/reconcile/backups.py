@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from redis_backup.alibaba.parsing import Instance, Job, JobStatus
+from redis_backup.proof.backup import Verdict
 from redis_backup.reconcile.grouping import MIN_TIME, group_jobs, is_node_of_cluster, match_attempts
 from redis_backup.reconcile.known import VANISHED_AFTER, Attempt, KnownJobs
 
@@ -28,7 +29,8 @@ class Backup:
     """One backup of an instance. Times are R-KVStore's, None if no list has them; `size` is in bytes.
 
     `is_complete`: all its jobs are listed; `is_own`: it was certainly started for this request; `is_manual`: it is not
-    one of the automatic policy; `has_vanished`: it counts as failed because no list shows it any more.
+    one of the automatic policy; `has_vanished`: it counts as failed because no list shows it any more; `verdict`: what
+    is known of its files, if the request asks for that.
     """
 
     status: JobStatus
@@ -42,6 +44,12 @@ class Backup:
     has_vanished: bool = False
     progress: int | None = None
     size: int | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def is_good(self) -> bool:
+        """Return whether R-KVStore says that it has ended well, with all its parts."""
+        return self.status is JobStatus.SUCCEEDED and self.is_complete
 
     @property
     def is_under_way(self) -> bool:
@@ -93,6 +101,12 @@ def resolve(
     attempts.sort(key=lambda attempt: attempt.ended is None)  # a running one comes last
     backups.sort(key=lambda backup: backup.started_at or MIN_TIME)
     return tuple(backups), replace(known, attempts=tuple(attempts))
+
+
+def judge(backup: Backup, verdict: Verdict) -> Backup:
+    """Judge a backup that has ended well by its files: not read yet counts as running, corrupt as failed."""
+    status = JobStatus.SUCCEEDED if verdict.verified else JobStatus.FAILED if verdict.corrupt else JobStatus.RUNNING
+    return replace(backup, status=status, verdict=verdict)
 
 
 def is_failed_attempt(backup: Backup, since: datetime) -> bool:

@@ -94,7 +94,7 @@ def decide(
     """
     failed = tuple(backup for backup in backups if is_failed_attempt(backup, since))
     accepted = [backup for backup in backups if backup.began_since(earliest_start)]
-    good = [backup for backup in accepted if backup.status is JobStatus.SUCCEEDED and backup.is_complete]
+    good = [backup for backup in accepted if backup.is_good]
     under_way = [backup for backup in accepted if backup.is_under_way]
     too_early = [each for each in backups if each.status is JobStatus.RUNNING and each not in under_way]
     current = known.current

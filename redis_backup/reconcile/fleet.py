@@ -102,7 +102,7 @@ class Fleet:
 
     def _priority(self, item: WorkItem) -> tuple[bool, bool, str]:
         """Return the sort key of a first visit: before all, instances without a backup that need no watch."""
-        return item.known.current is not None, not self._visitor.look_is_clear(item), item.instance.region
+        return item.has_backup, not self._visitor.look_is_clear(item), item.instance.region
 
     def _is_over(self) -> bool:
         """Return whether nothing can be done any more: the rest has no time for a watch, or no more time to watch."""
@@ -276,7 +276,7 @@ class Fleet:
     def _may_need_watch(self, item: WorkItem) -> bool:
         """Return whether a look that shows no backup would begin a watch, instead of starting a backup at once."""
         may_start = self._visitor.may_start(item)
-        return may_start is MayStart.WHEN_CLEAR and item.known.current is None and not self._visitor.look_is_clear(item)
+        return may_start is MayStart.WHEN_CLEAR and not item.has_backup and not self._visitor.look_is_clear(item)
 
     def _has_time_for_a_watch(self, item: WorkItem) -> bool:
         now = self._clock.monotonic()
@@ -286,7 +286,7 @@ class Fleet:
         return now + remaining + TIME_FOR_WATCH - WATCH_LENGTH.total_seconds() <= self._watch_until
 
     def _kind_of_first_call(self, item: WorkItem) -> CallKind:
-        return CallKind.LOOK_AT_RUNNING if item.known.current else CallKind.LOOK
+        return CallKind.LOOK_AT_RUNNING if item.has_backup else CallKind.LOOK
 
     def _enqueue(self, visit: _Visit, call: Call) -> None:
         visit.call = call

@@ -21,7 +21,9 @@ class Records(Protocol):
     def state(self, request: Request, instance: InstanceRef, outcome: Outcome) -> None:
         """Record the state of an instance."""
 
-    def failed_attempt(self, request: Request, instance: InstanceRef, job_ids: Ids, attempts: int, code: str) -> None:
+    def failed_attempt(
+        self, request: Request, instance: InstanceRef, job_ids: Ids, attempts: int, code: str, found: str
+    ) -> None:
         """Record failed backups of an instance after which another one is started."""
 
     def warning(
@@ -53,12 +55,15 @@ class Journal:
         """Write a record of an outcome. Job IDs are recorded as soon as CreateBackup has answered."""
         self._records.state(item.request, item.instance, outcome)
 
-    def failed_attempts(self, item: WorkItem, code: str) -> None:
-        """Record failed attempts once. The invocation that started them may have ended before it could do so."""
+    def failed_attempts(self, item: WorkItem, code: str, found: str) -> None:
+        """Record failed attempts once. The invocation that started them may have ended before it could do so.
+
+        `found`: what is known of them beside the code.
+        """
         failed = [attempt for attempt in item.known.attempts if attempt.ended is JobStatus.FAILED]
         ids = tuple(job_id for attempt in failed for job_id in attempt.job_ids)
         if failed and not (set(ids) <= item.recorded_failed_ids and len(failed) <= item.recorded_failures):
-            self._records.failed_attempt(item.request, item.instance, ids, len(failed), code)
+            self._records.failed_attempt(item.request, item.instance, ids, len(failed), code, found)
         item.recorded_failed_ids, item.recorded_failures = (
             item.recorded_failed_ids | set(ids),
             max(item.recorded_failures, len(failed)),

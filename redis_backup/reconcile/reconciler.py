@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -18,20 +18,30 @@ from redis_backup.reconcile.act import Actor
 from redis_backup.reconcile.fleet import Fleet
 from redis_backup.reconcile.journal import Journal, Records
 from redis_backup.reconcile.observe import Observer
+from redis_backup.reconcile.prove import Prover
 from redis_backup.reconcile.select import select
 from redis_backup.reconcile.visit import Visitor
 from redis_backup.reconcile.watch import MIN_TIMEOUT
 from redis_backup.reconcile.work import WorkItem
 from redis_backup.request.request import Request, too_many_instances
 from redis_backup.runtime import Clock, utc_now
-from redis_backup.settings import Settings
-from redis_backup.states import ErrorKind, Outcome, Problem, State, out_of_time
+from redis_backup.settings import INTERNET, Settings
+from redis_backup.states import ErrorKind, Outcome, Problem, Proof, State, out_of_time
+
+MIN_READING = 5.0  # seconds that have to be left for reading files
 
 
 class Reconciler:
-    """One invocation's work on instances."""
+    """One invocation's work on instances. `hand_over`: see `redis_backup.reconcile.visit`."""
 
-    def __init__(self, context: Context, settings: Settings, clock: Clock, records: Records) -> None:
+    def __init__(
+        self,
+        context: Context,
+        settings: Settings,
+        clock: Clock,
+        records: Records,
+        hand_over: Callable[[WorkItem], bool],
+    ) -> None:
         self._context, self._settings, self._clock, self._journal = context, settings, clock, Journal(records)
         self.record, self.deadline = self._journal.record, Deadline(clock, context.stop_work_at)
         self._clients: dict[str, RKVStore] = {}
@@ -39,7 +49,10 @@ class Reconciler:
         self._throttle = Throttle(clock, settings.concurrency)
         observer = Observer(self._clients, self._api_clock, clock, self._journal)
         actor = Actor(self._clients, self._api_clock, clock, self._journal)
-        self._visitor = Visitor(observer, actor, self._journal, clock, context.timeout, settings)
+        self._prover = Prover(self._clients, context, settings, clock, self.deadline)
+        self._visitor = Visitor(
+            observer, self._prover, actor, self._journal, clock, context.timeout, settings, hand_over
+        )
 
     def select(self, request: Request, deadline: Deadline) -> Request:
         """Add the instances that have the request's tags, and return the request.
@@ -64,7 +77,7 @@ class Reconciler:
 
     def run(self, items: Sequence[WorkItem], *, wait_until: float = 0.0, watch_until: float = 0.0) -> None:
         """Work on all instances; wait and watch until these times of the monotonic clock at most."""
-        allowed = [item for item in items if self._is_allowed(item)]
+        allowed = [item for item in items if self._is_allowed(item) and self._is_reachable(item)]
         self._connect(item.instance.region for item in allowed)
         now = utc_now(self._clock)
         ahead = max(((item.request.since - now).total_seconds() for item in allowed), default=0.0)
@@ -82,6 +95,13 @@ class Reconciler:
                 item.needs_watch and not item.has_sent_create and (item.is_first_invocation or item.known.is_starved)
             )
             item.known = replace(item.known, is_starved=is_starved)
+
+    def read(self, items: Iterable[WorkItem], *, watch_until: float) -> None:
+        """Read the files of backups that have to be read, one instance after the other, and look at each again."""
+        for item in items:
+            while item.to_read and self.deadline.remaining() > MIN_READING:
+                self._prover.read(item)
+                self.run([item], watch_until=watch_until)
 
     def expire(self, items: Iterable[WorkItem]) -> None:
         """Give up instances that are not final, if their event was followed up for long enough."""
@@ -111,9 +131,27 @@ class Reconciler:
         self.record(item, Outcome(State.FAILED, error=problem))
         return False
 
+    def _is_reachable(self, item: WorkItem) -> bool:
+        """Return whether the files of the instance's backups can be read, if that is asked for."""
+        region, own = item.instance.region, self._context.region
+        is_read = item.request.proof_of(item.instance) is not Proof.NONE
+        if not is_read or self._settings.download == INTERNET or region == own:
+            return True
+        problem = Problem(
+            "DownloadNotReachable",
+            f"its backups' files cannot be read from {own} while BACKUP_DOWNLOAD is intranet",
+            ErrorKind.REFUSED,
+            hint=f"set BACKUP_DOWNLOAD to internet in the function's environment, or use a function in {region}; or "
+            "leave out verify and copy. No backup was started",
+        )
+        self.record(item, Outcome(State.FAILED, error=problem))
+        return False
+
     def _expired(self, item: WorkItem) -> Outcome:
         code = item.outcome.error.code if item.outcome.error else item.recorded[1] if item.recorded else ""
         last = f"; last error {code}" if code else ""
+        if item.outcome.state is State.VERIFYING:
+            last += "; the backup itself is complete, but was not read back"
         problem = Problem(
             "FollowUpExpired",
             f"still {item.outcome.state.value} {self._settings.follow_hours:g} h after the request{last}",

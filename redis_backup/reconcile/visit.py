@@ -1,6 +1,6 @@
 """Visit one instance: observe, decide, act. Repeat this if the answer of CreateBackup makes another look necessary.
 
-look ──► decide ──► satisfied, running, given up, busy ───────────────────────► outcome
+look, judge ──► decide ──► satisfied, running, given up, busy ───────────────────────► outcome
   ▲        └──────► watch ────────────────────────────────────────────────────► pending, and the next look
   │        └──────► start ──► CreateBackup ──► job IDs, recorded at once ─────► running
   └── no answer, one runs already, too late ◄──┴─────► refused, wrong state ──► failed, pending
@@ -8,17 +8,19 @@ look ──► decide ──► satisfied, running, given up, busy ────�
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from redis_backup import timestamps
 from redis_backup.alibaba.api_errors import BACKUP_RUNS, BUSY_HINT, CHANGING, CHANGING_HINT, EXPIRED, matches
+from redis_backup.proof.backup import Verdict, Verified
 from redis_backup.reconcile.act import Actor, NoLongerClearError
 from redis_backup.reconcile.backups import Backup
 from redis_backup.reconcile.decide import Busy, Decision, GaveUp, MayStart, Running, Satisfied, Start, Watch, decide
 from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.observe import Observation, Observer
+from redis_backup.reconcile.prove import Prover
 from redis_backup.reconcile.watch import (
     LOOK_WITHIN,
     MIN_TIMEOUT,
@@ -27,22 +29,43 @@ from redis_backup.reconcile.watch import (
     is_prompt,
     window_end,
 )
-from redis_backup.reconcile.work import WATCHING, CallKind, NextStep, Steps, WorkItem
+from redis_backup.reconcile.work import WATCHING, Call, CallKind, NextStep, Steps, WorkItem
 from redis_backup.runtime import Clock, utc_now
 from redis_backup.settings import Settings
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 
 _CALL_DELAY = timedelta(seconds=1)  # between the choice of a look's calls and the first of them
-FAILED_CODE, VANISHED_CODE = "BackupJobFailed", "BackupVanished"
+FAILED_CODE, VANISHED_CODE, CORRUPT_CODE = "BackupJobFailed", "BackupVanished", "BackupCorrupt"
+_FAILED_HINT = "check the instance's backup jobs in the console; then send the request again with a new `since`"
+_CORRUPT_HINT = (
+    "keep the backup for Alibaba Cloud's support and open a ticket; then send the request again with a new `since`"
+)
+_NOT_READ = "its newest good backup has not been read back as this request asks"
+_UNKNOWN_FORMAT = (
+    "the backup has a file that is no RDB file (encrypted by TDE, or of another engine), so that only a restore can "
+    "prove it"
+)
 
 
 class Visitor:
-    """Visits instances in one invocation, which begins now and has `timeout` seconds."""
+    """Visits instances in one invocation, which begins now and has `timeout` seconds.
+
+    `hand_over`: sends an invocation that reads the files of an instance's backup; returns whether that worked.
+    """
 
     def __init__(
-        self, observer: Observer, actor: Actor, journal: Journal, clock: Clock, timeout: float, settings: Settings
+        self,
+        observer: Observer,
+        prover: Prover,
+        actor: Actor,
+        journal: Journal,
+        clock: Clock,
+        timeout: float,
+        settings: Settings,
+        hand_over: Callable[[WorkItem], bool],
     ) -> None:
-        self._observer, self._actor, self._journal, self._clock = observer, actor, journal, clock
+        self._observer, self._prover, self._actor = observer, prover, actor
+        self._journal, self._clock, self._hand_over = journal, clock, hand_over
         self._began, self._timeout, self._settings = utc_now(self._clock), timeout, settings
 
     def look_is_clear(self, item: WorkItem) -> bool:
@@ -86,6 +109,7 @@ class Visitor:
             if isinstance(seen, datetime):  # no task runs, and sets are not needed before the end of the watch
                 item.watch.note_look(seen)
                 return
+            seen = yield from self._prover.judge(item, seen)
             decision, clear_moment = self._decide(item, seen)
             if not isinstance(decision, Start) or self.may_start(item) is MayStart.NEVER or _is_busy(create_error):
                 break
@@ -103,6 +127,14 @@ class Visitor:
         if isinstance(decision, (Satisfied, Running)):
             decision = yield from self._with_job_ids(item, decision)
         self._conclude(item, decision, create_error)
+        yield from self._send_reading(item)
+
+    def _send_reading(self, item: WorkItem) -> Steps[None]:
+        """Let an invocation of its own read the files of the instance's backup, unless this one is it."""
+        is_due = item.outcome.state is State.VERIFYING and item.to_read and not self.is_expired(item)
+        if is_due and not (item.is_reading or item.is_handed_over):
+            answer = yield Call(CallKind.PROVE, lambda: self._hand_over(item), attempts=1)
+            item.is_handed_over = answer.value
 
     def _needs_sets(self, item: WorkItem) -> bool:
         """Return whether a look has to list sets too; between the first and the last look of a watch it does not."""
@@ -136,8 +168,7 @@ class Visitor:
         if isinstance(decision, (Satisfied, Running)):
             item.watch.reset()
         if not isinstance(decision, GaveUp):
-            has_vanished = any(backup.has_vanished for backup in seen.backups)
-            self._journal.failed_attempts(item, VANISHED_CODE if has_vanished else FAILED_CODE)
+            self._journal.failed_attempts(item, *_reason(seen.backups))
         return decision, clear_moment
 
     def _is_refused(self, item: WorkItem, create_error: Problem, attempts: int) -> bool:
@@ -166,9 +197,16 @@ class Visitor:
         match decision:
             case Satisfied(backup, attempts):
                 self._record_final(item, replace(_outcome_of_backup(State.SUCCEEDED, backup), attempts=attempts))
+                if item.outcome.verified == Verified.UNKNOWN_FORMAT.value:
+                    self._journal.warn(_UNKNOWN_FORMAT, item)
             case Running(None, known, attempts):
                 ids, adopted = (known.job_ids, known.is_adopted) if known else ((), False)
                 self._record(item, Outcome(State.RUNNING, ids, adopted, attempts))
+            case Running(backup, _, attempts) if backup and backup.verdict:
+                outcome = replace(_outcome_of_backup(State.VERIFYING, backup), attempts=attempts)
+                if item.request.dry_run:
+                    outcome = replace(outcome, state=State.PLANNED, progress=None, note=_NOT_READ)
+                self._record(item, outcome, NextStep.NOTHING if item.request.dry_run else NextStep.LOOK_AGAIN)
             case Running(backup, _, attempts) if backup:
                 self._record(item, replace(_outcome_of_backup(State.RUNNING, backup), attempts=attempts))
             case GaveUp(failed):
@@ -222,7 +260,9 @@ class Visitor:
 
 
 def outcome_of_failed_look(item: WorkItem, problem: Problem) -> Outcome:
-    """Return the outcome of an instance that could not be looked at. A backup that is known to run stays `running`."""
+    """Return the outcome of an instance that could not be looked at. What is known to run or to be read stays so."""
+    if item.outcome.state is State.VERIFYING:
+        return replace(item.outcome, error=problem)
     if current := item.known.current:
         attempts = max(1, item.outcome.attempts)
         return Outcome(State.RUNNING, current.job_ids, current.is_adopted, attempts, error=problem)
@@ -240,12 +280,17 @@ def _outcome_of_backup(state: State, backup: Backup) -> Outcome:
     if is_done and backup.started_at and backup.ended_at:
         seconds = int((backup.ended_at - backup.started_at).total_seconds())
     has_no_job_id = is_done and not backup.job_ids and backup.cluster_backup_id
+    verdict = backup.verdict or Verdict(progress=backup.progress)
     return Outcome(
         state,
         backup.job_ids,
         adopted=not backup.is_own,
-        progress=None if is_done else backup.progress,
-        backup_size=backup.size if is_done else None,
+        progress=None if is_done else verdict.progress,
+        error=verdict.problem,
+        verified=verdict.verified.value if verdict.verified else None,
+        copies=verdict.copies,
+        bytes_read=verdict.bytes_read,
+        backup_size=None if state is State.RUNNING else backup.size,
         duration_seconds=seconds,
         started_at=backup.started_at,
         note=f"R-KVStore lists this backup without a job ID, as ClusterBackupId {backup.cluster_backup_id}"
@@ -257,15 +302,24 @@ def _outcome_of_backup(state: State, backup: Backup) -> Outcome:
 def _outcome_of_failures(failed: tuple[Backup, ...], max_attempts: int) -> Outcome:
     ids = tuple(dict.fromkeys(job_id for backup in failed for job_id in backup.job_ids))
     starts = [backup.started_at for backup in failed if backup.started_at]
-    has_vanished = any(backup.has_vanished for backup in failed)
+    code, found = _reason(failed)
     problem = Problem(
-        VANISHED_CODE if has_vanished else FAILED_CODE,
-        f"{len(failed)} of at most {max_attempts} backups of this request failed"
-        + ("; one of them is no longer listed" if has_vanished else ""),
+        code,
+        f"{len(failed)} of at most {max_attempts} backups of this request failed" + (f"; {found}" if found else ""),
         ErrorKind.PERMANENT,
-        hint="check the instance's backup jobs in the console; then send the request again with a new `since`",
+        hint=_CORRUPT_HINT if code == CORRUPT_CODE else _FAILED_HINT,
     )
     return Outcome(State.FAILED, ids, attempts=len(failed), error=problem, started_at=min(starts, default=None))
+
+
+def _reason(backups: Sequence[Backup]) -> tuple[str, str]:
+    """Return the error code of failed backups, and what is known beside it: `"BackupCorrupt", "job 7, …"`."""
+    found = [backup.verdict.corrupt for backup in backups if backup.verdict and backup.verdict.corrupt]
+    if found:
+        return CORRUPT_CODE, "; ".join(found)
+    if any(backup.has_vanished for backup in backups):
+        return VANISHED_CODE, "one of them is no longer listed"
+    return FAILED_CODE, ""
 
 
 def _busy_problem() -> Problem:

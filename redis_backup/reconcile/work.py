@@ -9,7 +9,8 @@ from datetime import datetime
 from enum import Enum, IntEnum
 from typing import Any, TypeVar
 
-from redis_backup.alibaba.parsing import Instance
+from redis_backup.alibaba.parsing import Instance, JobStatus
+from redis_backup.proof.backup import ReadableBackup, Verdict
 from redis_backup.reconcile.known import KnownJobs
 from redis_backup.reconcile.watch import Watch
 from redis_backup.request.instances import InstanceRef
@@ -28,6 +29,7 @@ class CallKind(IntEnum):
     WATCH = 2  # a look of a watch that is due
     LOOK = 3  # a look at an instance of which no backup is known
     LOOK_AT_RUNNING = 4
+    PROVE = 5  # the store, or a backup's files
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class WorkItem:
     it; `is_first_invocation`: no earlier invocation has worked on it; `has_sent_create`: this invocation has sent a
     CreateBackup that was not answered as throttled; `recorded`, `recorded_ids`: the state, error code and job IDs that
     were recorded; `recorded_failed_ids`, `recorded_failures`: the job IDs of the recorded failed attempts, and how many
-    attempts those are.
+    attempts those are; `verdicts`: what this invocation found of backups' files, by the backups' names; `to_read`: the
+    backup whose files have to be read; `is_handed_over`: an invocation of its own goes on with the instance.
     """
 
     request: Request
@@ -88,6 +91,9 @@ class WorkItem:
     recorded_ids: frozenset[str] = frozenset()
     recorded_failed_ids: frozenset[str] = frozenset()
     recorded_failures: int = 0
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    to_read: ReadableBackup | None = None
+    is_handed_over: bool = False
 
     @classmethod
     def from_request(cls, request: Request, instance: InstanceRef) -> WorkItem:
@@ -98,9 +104,11 @@ class WorkItem:
             item.recorded = known.last_recorded()
             item.is_first_invocation = item.recorded is None
             item.recorded_ids = frozenset(job_id for attempt in known.attempts for job_id in attempt.job_ids)
-            failed = [attempt for attempt in known.attempts if attempt.ended is not None]
+            failed = [attempt for attempt in known.attempts if attempt.ended is JobStatus.FAILED]
             item.recorded_failures = len(failed)
             item.recorded_failed_ids = item.recorded_ids if failed else frozenset()
+        if item.recorded and item.recorded[0] is State.VERIFYING:
+            item.outcome = Outcome(State.VERIFYING)
         if current := known.current:
             ids, attempts = current.job_ids, len(known.attempts)
             item.outcome = Outcome(State.RUNNING, ids, current.is_adopted, attempts)
@@ -110,6 +118,21 @@ class WorkItem:
     def is_open(self) -> bool:
         """Return whether its state can still change."""
         return not self.outcome.state.is_final
+
+    @property
+    def has_backup(self) -> bool:
+        """Return whether a backup is known that runs, or whose files are read."""
+        return self.known.current is not None or self.outcome.state is State.VERIFYING
+
+    @property
+    def is_left(self) -> bool:
+        """Return whether its state can still change, and this invocation and its follow-ups go on with it."""
+        return self.is_open and not self.is_handed_over
+
+    @property
+    def is_reading(self) -> bool:
+        """Return whether this invocation was sent for this instance alone, so that it reads the files itself."""
+        return self.request.follow_up is not None and len(self.request.instances) == 1
 
     @property
     def needs_watch(self) -> bool:
@@ -134,7 +157,7 @@ class NotFollowed:
     """
 
     reason: str
-    open_states: tuple[State, ...] = (State.PENDING, State.RUNNING)
+    open_states: tuple[State, ...] = (State.PENDING, State.RUNNING, State.VERIFYING)
 
 
 def totals(request: Request, items: Iterable[WorkItem]) -> Totals:

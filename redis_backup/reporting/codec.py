@@ -24,6 +24,8 @@ def write_instance(instance: InstanceRef, outcome: Outcome) -> dict[str, Any]:
         "adopted": outcome.adopted,
         "attempts": outcome.attempts,
         "progress": outcome.progress,
+        "verified": outcome.verified,
+        "copies": outcome.copies,
         "error": write_problem(outcome.error),
     }
 
@@ -43,6 +45,8 @@ def read_instance(item: Mapping[str, Any]) -> tuple[InstanceRef, Outcome]:
         adopted=bool(item.get("adopted")),
         attempts=int(item.get("attempts") or 0),
         progress=progress,
+        verified=_optional(item.get("verified")),
+        copies=_optional(item.get("copies")),
         error=read_problem(item.get("error")),
     )
 
@@ -79,6 +83,10 @@ def read_problem(error: Mapping[str, Any] | None) -> Problem | None:
     kind = ErrorKind(error["kind"])
     request_id, hint = (_string(value) if value else None for value in (error.get("request_id"), error.get("hint")))
     return Problem(_string(error["code"]), _string(error["message"]), kind, request_id, hint)
+
+
+def _optional(value: Any) -> str | None:
+    return None if value is None else _string(value)
 
 
 def _string(value: Any) -> str:

@@ -27,6 +27,7 @@ _EVENTS = {
     State.PLANNED: "backup_planned",
     State.PENDING: "backup_pending",
     State.RUNNING: "backup_started",
+    State.VERIFYING: "backup_verifying",
     State.SUCCEEDED: "backup_succeeded",
     State.FAILED: "backup_failed",
 }
@@ -50,10 +51,15 @@ class Recorder:
             "progress": outcome.progress,
             "backup_size": outcome.backup_size,
             "duration_seconds": outcome.duration_seconds,
+            "verified": outcome.verified,
+            "copies": outcome.copies,
+            "bytes_read": outcome.bytes_read,
             **(error_fields(outcome.error) or {"hint": outcome.note}),
         }
         is_watched = outcome.error is not None and outcome.error.code == WATCHING
         level = "INFO" if is_watched else _LEVELS.get(outcome.state, "INFO")
+        if outcome.state is State.VERIFYING and outcome.error:
+            level = "WARNING"
         event = "backup_adopted" if adopted else _EVENTS[outcome.state]
         self._write_chunks(level, event, record, outcome.job_ids)
 
@@ -69,10 +75,10 @@ class Recorder:
         self._write("WARNING", "warning", {**_request_fields(request, instance), **error})
 
     def failed_attempt(
-        self, request: Request, instance: InstanceRef, job_ids: tuple[str, ...], attempts: int, code: str
+        self, request: Request, instance: InstanceRef, job_ids: tuple[str, ...], attempts: int, code: str, found: str
     ) -> None:
         """Record failed backups of a request for which another one is started, or was started."""
-        message = "earlier backups of this request failed"
+        message = "earlier backups of this request failed" + (f": {found}" if found else "")
         error = {"attempts": attempts, "error_code": code, "error_message": message}
         self._write_chunks("WARNING", "warning", {**_request_fields(request, instance), **error}, job_ids)
 

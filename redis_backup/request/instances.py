@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from redis_backup.settings import REGION
+
 ARN = re.compile(r"acs:kvstore:([^:]*):[^:]*:instance/(.+)")
-REGION = re.compile(r"(?=.{3,40}$)[a-z]{2,}(-[a-z0-9]+)+")
 _INSTANCE_ID = re.compile(r"r-[a-z0-9][a-z0-9-]{0,62}")  # no pattern is documented; it must not match ARNs and regions
 
 

@@ -9,8 +9,8 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from redis_backup.request.instances import REGION
-from redis_backup.settings import is_retention
+from redis_backup.settings import REGION, is_retention
+from redis_backup.states import Proof
 
 # https://www.alibabacloud.com/help/en/redis/developer-reference/api-r-kvstore-2015-01-01-describeinstances-redis
 MAX_TAGS = 5  # of one call of DescribeInstances
@@ -106,6 +106,12 @@ def boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError
     return value
+
+
+def verify(value: Any) -> str:
+    """Read how much of a backup has to be verified: `"full"` → the same."""
+    Proof.from_fields(value, False)
+    return str(value)
 
 
 def reason(value: Any) -> str:

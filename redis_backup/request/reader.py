@@ -15,6 +15,7 @@ from redis_backup.request.events import Event, TriggerKind, differ
 from redis_backup.request.instances import ARN, InstanceRef, parse_instance
 from redis_backup.request.request import FollowUpInfo, Request, too_many_instances
 from redis_backup.settings import RETENTION_DAYS
+from redis_backup.states import Proof
 
 MAX_AHEAD = timedelta(seconds=30)  # how far a sender's clock may be ahead of the function's
 FIELDS = (
@@ -29,6 +30,8 @@ FIELDS = (
     "reason",
     "jobs",
     "check",
+    "verify",
+    "copy",
 )
 # Case, `_` and `-` in a name do not matter, and the singular is accepted too.
 _NAMES = {
@@ -40,13 +43,17 @@ _NAMES = {
 class Defaults:
     """Values for fields that a request does not have: the region, the retention in days, and `since`.
 
-    `max_instances`: how many instances a request may name, None for any number.
+    `max_instances`: how many instances a request may name, None for any number; `verify`, `copy`: what has to be shown
+    of backups; `has_store`: whether the function has a store.
     """
 
     region: str
     retention_days: int | None = None
     since: datetime | None = None
     max_instances: int | None = None
+    verify: str = "none"
+    copy: bool = False
+    has_store: bool = False
 
 
 def _refuse_follow_up(_: object) -> FollowUpInfo:
@@ -130,6 +137,7 @@ class _Reader:
             jobs=self._parse("jobs", self._jobs, "an object with a list of job IDs for each REGION/r-…, not {}") or {},
             follow_up=follow_up,
             is_check=self._is_check(),
+            proof=self._proof(),
         )
         if not (request.instances or request.tags or request.is_check or self.errors):
             self.errors.append(
@@ -247,6 +255,18 @@ class _Reader:
     def _retention_days(self) -> int | None:
         days: int | None = self._parse("retention_days", parsers.retention, RETENTION_DAYS + ", not {}")
         return self.defaults.retention_days if days is None else days
+
+    def _proof(self) -> Proof:
+        verify = self._parse("verify", parsers.verify, "none, quick or full, not {}") or self.defaults.verify
+        copy = self._parse("copy", parsers.boolean, "true or false, not {}")
+        proof = Proof.from_fields(verify, self.defaults.copy if copy is None else copy)
+        if proof.needs_store and not self.defaults.has_store:
+            wanted = "copy" if proof is Proof.COPY else "verify: full"
+            self.errors.append(
+                f"{wanted} needs a store for receipts: set BACKUP_STORE to oss://BUCKET/PREFIX in the function's "
+                "environment, or use verify: quick"
+            )
+        return proof
 
     def _read_follow_up(self) -> FollowUpInfo | None:
         try:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from redis_backup.request.events import TriggerKind
 from redis_backup.request.instances import InstanceRef
+from redis_backup.states import Proof
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class FollowUpInfo:
     `first`: when the first invocation began; `due`: when this one has to run (a shard: `since`); `kind` and
     `trigger_id`: the first trigger's; `total`: how many instances the whole request has; `totals`: what earlier
     invocations have finished; `sent_at`: when a prompt invocation (see `redis_backup.reconcile.watch`) sent this shard;
-    `shard`: which part of the request it is, such as `3/50`.
+    `shard`: which part of the request it is, such as `3/50`; `is_reading`: it is for one instance, with a backup whose
+    files have to be read.
     """
 
     first: datetime
@@ -48,13 +50,15 @@ class FollowUpInfo:
     sent_at: datetime | None = None
     totals: Totals = Totals()
     shard: str = ""
+    is_reading: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
     """One complete request. `jobs` maps an instance's key to what earlier answers reported of its backup jobs.
 
-    `is_check`: no backups are asked for, but a check of the function (`redis_backup.check`).
+    `proof`: what has to be shown of each backup; `raised`: the instances for which another event of its batch asks for
+    more. `is_check`: no backups are asked for, but a check of the function (`redis_backup.check`).
     """
 
     kind: TriggerKind
@@ -72,6 +76,12 @@ class Request:
     follow_up: FollowUpInfo | None = None
     unlisted: int = 0
     is_check: bool = False
+    proof: Proof = Proof.NONE
+    raised: Mapping[InstanceRef, Proof] = field(default_factory=dict)
+
+    def proof_of(self, instance: InstanceRef) -> Proof:
+        """Return what has to be shown of the instance's backup."""
+        return self.raised.get(instance, self.proof)
 
     @property
     def earliest_start(self) -> datetime:
@@ -81,7 +91,7 @@ class Request:
     @property
     def is_shard(self) -> bool:
         """Return whether it is a part of a large request, which is due at the event's own time."""
-        return self.follow_up is not None and self.follow_up.due == self.since
+        return self.follow_up is not None and self.follow_up.due == self.since and not self.follow_up.is_reading
 
     @property
     def total(self) -> int:
@@ -114,23 +124,28 @@ class SharedInstance:
 def merge(requests: Sequence[Request]) -> tuple[list[Request], list[SharedInstance]]:
     """Give each instance to one request: a real one before a dry run, then the one with the latest earliest start.
 
-    If that request knows no jobs of the instance, it takes another's.
+    If that request knows no jobs of the instance, it takes another's; and it shows as much as any of them asks for.
     """
     requests = list({_identity(request): request for request in reversed(requests)}.values())[::-1]
     owners: dict[InstanceRef, int] = {}
     jobs: dict[str, tuple[str, ...]] = {}
+    proofs: dict[tuple[InstanceRef, bool], Proof] = {}
     for number, request in enumerate(requests):
         for instance in request.instances:
             other = requests[owners.get(instance, number)]
             if (not request.dry_run, request.earliest_start) > (not other.dry_run, other.earliest_start):
                 owners[instance] = number
             owners.setdefault(instance, number)
+            key = instance, request.dry_run
+            proofs[key] = max(proofs.get(key, Proof.NONE), request.proof)
         jobs |= request.jobs
     merged = []
     for number, request in enumerate(requests):
         instances = tuple(instance for instance in dict.fromkeys(request.instances) if owners[instance] == number)
         own_jobs = {each.key: request.jobs.get(each.key) or jobs[each.key] for each in instances if each.key in jobs}
-        merged.append(replace(request, instances=instances, jobs=own_jobs))
+        raised = {each: proofs[each, request.dry_run] for each in instances}
+        raised = {each: proof for each, proof in raised.items() if proof > request.proof}
+        merged.append(replace(request, instances=instances, jobs=own_jobs, raised=raised))
     shared = [
         SharedInstance(merged[number], merged[owners[instance]], instance)
         for number, request in enumerate(requests)
@@ -142,5 +157,12 @@ def merge(requests: Sequence[Request]) -> tuple[list[Request], list[SharedInstan
 
 def _identity(request: Request) -> tuple[object, ...]:
     """Return what two deliveries of one event have in common; a batch may have it twice."""
-    content = (request.instances, request.max_age, request.retention_days, request.dry_run, request.reason)
+    content = (
+        request.instances,
+        request.max_age,
+        request.retention_days,
+        request.dry_run,
+        request.reason,
+        request.proof,
+    )
     return (request.kind, request.trigger_id, request.since, *content)

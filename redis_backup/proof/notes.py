@@ -1,0 +1,165 @@
+"""Write and read the note of a reading: what of a backup's files has been read so far, `progress.json` in the store.
+
+A note saves work, and nothing depends on it: without one a reading begins anew. The files' parts have fixed bounds, so
+that two readings of a file, or one that was killed, do no harm.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis_backup.proof.rdb import END_SIZE, Ends, judge_ends
+
+_VERSION = 1
+_PART_SIZE = 8 << 20  # bytes of a part
+_MOST_PARTS = 9_000  # of a file; OSS takes 10,000
+# https://www.alibabacloud.com/help/en/oss/user-guide/multipart-upload
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a reading found of one part: the two checksums, and the ETag of its copy (empty without one)."""
+
+    crc64: int
+    oss_crc64: int = 0
+    etag: str = ""
+
+
+@dataclass
+class FileNote:
+    """What has been read of one file. `first`, `last`: its ends; `parts`: by their numbers, from 0.
+
+    `upload_id`: of the multipart upload of its copy; `wrong`: the checksums of readings that were not the one that the
+    file states; `is_done`: it was read to its end, and copied if that is asked for.
+    """
+
+    name: str
+    node: str
+    job_id: str
+    size: int
+    first: bytes
+    last: bytes
+    parts: dict[int, Part] = field(default_factory=dict)
+    upload_id: str = ""
+    wrong: list[int] = field(default_factory=list)
+    is_done: bool = False
+
+    @property
+    def ends(self) -> Ends:
+        """Return the judgement of its ends."""
+        return judge_ends(self.first, self.last, self.size)
+
+    @property
+    def part_size(self) -> int:
+        """Return the bytes of each of its parts but the last: it depends on the file's size alone."""
+        return max(_PART_SIZE, -(-self.size // _MOST_PARTS) + 0xFFFFF & ~0xFFFFF)
+
+    @property
+    def part_count(self) -> int:
+        """Return how many parts it has."""
+        return -(-self.size // self.part_size)
+
+    def bounds(self, number: int) -> tuple[int, int]:
+        """Return where a part begins and ends, in bytes; the end is not a part of it."""
+        start = number * self.part_size
+        return start, min(self.size, start + self.part_size)
+
+    def length(self, number: int) -> int:
+        """Return the bytes of a part."""
+        start, end = self.bounds(number)
+        return end - start
+
+    @property
+    def bytes_done(self) -> int:
+        """Return the bytes that were read of it."""
+        return self.size if self.is_done else sum(self.length(number) for number in self.parts)
+
+
+@dataclass
+class Note:
+    """What has been read of a backup. `corrupt`: what was found, if it is; `bytes_read`: by all readings so far.
+
+    `is_paused`: its reader has stopped in time, so that the next one need not wait.
+    """
+
+    files: list[FileNote] = field(default_factory=list)
+    corrupt: str = ""
+    bytes_read: int = 0
+    is_paused: bool = False
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def progress(self) -> int:
+        """Return how much has been read, in percent."""
+        return 100 * sum(file.bytes_done for file in self.files) // self.size if self.size else 0
+
+    def write(self) -> bytes:
+        """Write what `read_note` reads."""
+        return json.dumps(
+            {
+                "version": _VERSION,
+                "corrupt": self.corrupt,
+                "bytes_read": self.bytes_read,
+                "paused": self.is_paused,
+                "files": [_write_file(file) for file in self.files],
+            },
+            separators=(",", ":"),
+        ).encode()
+
+
+def read_note(content: bytes) -> Note:
+    """Read a note; an empty one if it cannot be read.
+
+    `{"version": 1, "files": [{"name": "hins1.rdb", "parts": {"0": "1c291ca3,0,"}, …}], …}` →
+    `Note([FileNote("hins1.rdb", parts={0: Part(0x1c291ca3)}, …)])`.
+    """
+    try:
+        fields = json.loads(content)
+        if fields["version"] != _VERSION:
+            return Note()
+        files = [_read_file(each) for each in fields["files"]]
+        return Note(files, str(fields["corrupt"]), int(fields["bytes_read"]), fields["paused"] is True)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Note()
+
+
+def _write_file(file: FileNote) -> dict[str, Any]:
+    return {
+        "name": file.name,
+        "node": file.node,
+        "job_id": file.job_id,
+        "size": file.size,
+        "first": file.first.hex(),
+        "last": file.last.hex(),
+        "upload_id": file.upload_id,
+        "wrong": [f"{crc:x}" for crc in file.wrong],
+        "done": file.is_done,
+        "parts": {str(number): f"{part.crc64:x},{part.oss_crc64:x},{part.etag}" for number, part in _sorted(file)},
+    }
+
+
+def _sorted(file: FileNote) -> Sequence[tuple[int, Part]]:
+    return sorted(file.parts.items())
+
+
+def _read_file(fields: dict[str, Any]) -> FileNote:
+    first, last = bytes.fromhex(fields["first"]), bytes.fromhex(fields["last"])
+    file = FileNote(str(fields["name"]), str(fields["node"]), str(fields["job_id"]), int(fields["size"]), first, last)
+    if file.size < 0 or len(first) > END_SIZE or len(first) != min(END_SIZE, file.size):
+        raise ValueError
+    file.upload_id, file.is_done = str(fields["upload_id"]), fields["done"] is True
+    file.wrong = [int(crc, 16) for crc in fields["wrong"]]
+    for number, text in fields["parts"].items():
+        crc64, oss_crc64, etag = text.split(",")
+        if not 0 <= int(number) < file.part_count or not re.fullmatch(r"[A-Za-z0-9\"-]*", etag):
+            raise ValueError
+        file.parts[int(number)] = Part(int(crc64, 16), int(oss_crc64, 16), etag)
+    return file

@@ -1,0 +1,260 @@
+"""Read all files of one backup, in this invocation and, if it takes longer, in the next ones; copy them on the way.
+
+    note ─► files and their ends ─► parts, several at once ─► checksums ─► copies complete ─► receipt
+      ▲                                      │
+      └──────── every few seconds ───────────┘
+
+What has been read is noted in the store, so that the next invocation goes on there, after a time-out as after a crash.
+A file is corrupt only if a second reading says the same: one that differs may have been changed on its way.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
+from typing import TypeVar
+
+from redis_backup.alibaba.api_errors import ApiError
+from redis_backup.alibaba.downloads import BackupFile
+from redis_backup.alibaba.retries import call_with_retries
+from redis_backup.backoff import Deadline
+from redis_backup.proof import rdb
+from redis_backup.proof.backup import NAMES, ReadableBackup, Verdict, Verified, weakest
+from redis_backup.proof.checksums import OSS, REDIS, combine, crc64
+from redis_backup.proof.copying import Copier
+from redis_backup.proof.notes import FileNote, Note, Part
+from redis_backup.proof.receipts import FileReceipt, Receipt
+from redis_backup.proof.source import Source
+from redis_backup.proof.store import ProofStore
+from redis_backup.runtime import Clock
+from redis_backup.states import Proof
+
+T = TypeVar("T")
+READERS = 8  # parts that are read at once
+_NOTE_EVERY = 8.0  # seconds; with the time that writing it takes, notes are at most 10 s apart
+_RESERVE = 3.0  # seconds before the deadline, for the last note
+_POLL = 0.05  # seconds of real time; a wait for parts reads the clock so often, since a test may move it
+_GRACE = 0.3  # seconds of real time, after the deadline, to wait for parts
+_MOST_READINGS = 3  # of a file whose checksum is wrong, and another one each time
+
+
+class Reading:
+    """One reading of a backup. `proof`: FULL, or COPY to copy the files too."""
+
+    def __init__(
+        self,
+        backup: ReadableBackup,
+        proof: Proof,
+        source: Source,
+        store: ProofStore,
+        clock: Clock,
+        deadline: Deadline,
+    ) -> None:
+        self._backup, self._proof, self._source, self._store = backup, proof, source, store
+        self._clock, self._deadline = clock, Deadline(clock, deadline.at - _RESERVE)
+        self._note, self._files = Note(), dict[str, BackupFile]()
+        self._copier = Copier(backup, store, source, self._retry) if proof is Proof.COPY else None
+        self._slowest = 0.0  # seconds that a part took
+        self._bytes_before, self._has_note = 0, False
+
+    def run(self) -> Verdict:
+        """Read as much as there is time for. Return what is known then."""
+        problem = None
+        try:
+            self._begin()
+            if not self._note.corrupt and self._read():
+                return self._finish()
+        except ApiError as error:
+            problem = error.problem
+        self._source.is_stopped = True
+        self._note.is_paused = True
+        try:
+            self._write_note()
+            if self._note.corrupt and self._copier:
+                self._copier.abort_all()
+        except ApiError as error:
+            problem = problem or error.problem
+        if self._note.corrupt:
+            return Verdict(corrupt=self._note.corrupt, bytes_read=self._note.bytes_read)
+        return Verdict(problem=problem, progress=self._note.progress, bytes_read=self._note.bytes_read)
+
+    def _begin(self) -> None:
+        """Take up the note, or begin one; look at the ends of each file."""
+        self._note, _ = self._retry(lambda: self._store.note(self._backup))
+        self._note.is_paused, self._has_note = False, True
+        self._bytes_before = self._note.bytes_read
+        if self._note.corrupt:
+            return
+        self._write_note()  # from now on, others see that it is being read
+        listed = list(self._source.files())
+        names = unique_names(listed)
+        self._files = dict(zip(names, listed, strict=True))
+        known = {file.name: file for file in self._note.files}
+        self._note.files = [
+            known.get(name) or self._look(name, file) for name, file in self._files.items() if not self._note.corrupt
+        ]
+
+    def _look(self, name: str, file: BackupFile) -> FileNote:
+        """Look at the ends of a file."""
+        size, first, last = self._source.ends(file)
+        note = FileNote(name, file.node, file.job_id, size, first, last)
+        if note.ends.format is rdb.Format.BROKEN:
+            self._is_corrupt(note, note.ends.found)
+        note.is_done = note.ends.format is rdb.Format.UNKNOWN and self._copier is None  # nothing to compare with
+        return note
+
+    def _is_corrupt(self, file: FileNote, found: str) -> None:
+        self._note.corrupt = corrupt_text(self._backup, file.node, file.name, found)
+
+    def _read(self) -> bool:
+        """Read the parts that are missing. Return whether all files are done."""
+        pool = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+        try:
+            return self._read_parts(pool)
+        finally:
+            self._source.is_stopped = True
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _read_parts(self, pool: ThreadPoolExecutor) -> bool:
+        waiting = deque(self._steps())
+        running: dict[Future[Callable[[], None]], float] = {}
+        noted_at, error = self._clock.monotonic(), None
+        while waiting or running:
+            has_time = self._deadline.remaining() > min(20.0, 1.5 * self._slowest)
+            while waiting and has_time and error is None and len(running) < READERS:
+                running[pool.submit(waiting.popleft())] = self._clock.monotonic()
+            if not running:
+                break
+            is_over = self._deadline.remaining() <= 0
+            self._source.is_stopped = self._source.is_stopped or is_over
+            ended, _ = wait(running, timeout=_GRACE if is_over else _POLL, return_when=FIRST_COMPLETED)
+            for future in ended:
+                self._slowest = max(self._slowest, self._clock.monotonic() - running.pop(future))
+                try:
+                    future.result()()
+                except ApiError as failure:
+                    error = error or failure
+                    self._source.is_stopped = True
+            waiting.extend(self._steps() if ended and not (waiting or running or error or self._note.corrupt) else ())
+            if self._note.corrupt or (is_over and not ended):
+                break
+            if self._clock.monotonic() - noted_at >= _NOTE_EVERY:
+                self._write_note()
+                noted_at = self._clock.monotonic()
+        if error and not self._note.corrupt:
+            raise error
+        return not self._note.corrupt and all(file.is_done for file in self._note.files)
+
+    def _steps(self) -> Iterator[Callable[[], Callable[[], None]]]:
+        """Return what can be done now, on any thread: parts that are missing, and files all of whose parts are there.
+
+        Each step returns what has to be noted of it, on the reading's own thread.
+        """
+        for file in self._note.files:
+            if file.is_done:
+                continue
+            missing = [number for number in range(file.part_count) if number not in file.parts]
+            for number in missing:
+                yield partial(self._read_part, file, number)
+            if not missing:
+                yield partial(self._end_file, file)
+
+    def _read_part(self, file: FileNote, number: int) -> Callable[[], None]:
+        start, end = file.bounds(number)
+        source = self._files[file.name]
+        if self._copier:
+            upload_id, part = self._copier.copy_part(file, number, source)
+        else:
+            crc, calculate = 0, crc64(REDIS).calc
+            for chunk in self._source.read(source, start, end):
+                crc = calculate(chunk, crc)
+            upload_id, part = "", Part(crc)
+
+        def note() -> None:
+            if part is None:
+                self._forget_upload(file, upload_id)
+            elif file.upload_id == upload_id:
+                file.parts[number] = part
+
+        return note
+
+    def _forget_upload(self, file: FileNote, upload_id: str) -> None:
+        """Begin a copy anew: its upload was aborted, or its parts are not what was noted."""
+        if file.upload_id == upload_id:
+            file.upload_id = ""
+            file.parts.clear()
+
+    def _end_file(self, file: FileNote) -> Callable[[], None]:
+        """Compare the checksum of a file that was read; complete its copy. Read it again if the checksum is wrong."""
+        lengths = [file.length(number) for number in range(file.part_count)]
+        parts = [file.parts[number] for number in range(file.part_count)]
+        total = combine(REDIS, [(part.crc64, length) for part, length in zip(parts, lengths, strict=True)])
+        if file.ends.has_checksum and not rdb.is_sound(total):
+            return lambda: self._read_again(file, total)
+        if self._copier:
+            crc = combine(OSS, [(part.oss_crc64, length) for part, length in zip(parts, lengths, strict=True)])
+            if not self._copier.complete(file, crc):
+                return partial(self._forget_upload, file, file.upload_id)
+
+        def note() -> None:
+            file.is_done = True
+
+        return note
+
+    def _read_again(self, file: FileNote, total: int) -> None:
+        is_same = total in file.wrong
+        file.wrong.append(total)
+        file.parts.clear()
+        if is_same or len(file.wrong) >= _MOST_READINGS:
+            stated = f"{file.ends.crc64:016x}"
+            self._is_corrupt(file, f"its bytes do not have the CRC-64 that it states, {stated}")
+
+    def _finish(self) -> Verdict:
+        """Write the receipt. Return what is proved."""
+        verified = weakest([verified_of(file.ends) for file in self._note.files])
+        receipt = Receipt(verified, tuple(self._receipt(file) for file in self._note.files))
+        if self._copier:
+            self._copier.abort_all()
+        self._retry(lambda: self._store.write_receipt(self._backup, self._proof, receipt))
+        copies = self._store.url(self._backup) if self._copier else None
+        return Verdict(verified, copies=copies, bytes_read=self._bytes_before + self._source.bytes_read)
+
+    def _receipt(self, file: FileNote) -> FileReceipt:
+        ends = file.ends
+        receipt = FileReceipt(
+            file.name,
+            file.node,
+            file.size,
+            ends.version or None,
+            f"{ends.crc64:016x}" if ends.has_checksum else None,
+        )
+        return self._copier.receipt(file, receipt) if self._copier else receipt
+
+    def _write_note(self) -> None:
+        if not self._has_note:  # an older one could not be read, and is kept
+            return
+        self._note.bytes_read = self._bytes_before + self._source.bytes_read
+        self._store.write_note(self._backup, self._note)
+
+    def _retry(self, call: Callable[[], T]) -> T:
+        return call_with_retries(call, self._clock, self._deadline)
+
+
+def verified_of(ends: rdb.Ends, *, is_read: bool = True) -> Verified:
+    """Return what is proved of a file that was read to its end, or of one whose ends were read."""
+    if ends.format is rdb.Format.UNKNOWN:
+        return Verified.UNKNOWN_FORMAT
+    return Verified.FULL if ends.has_checksum and is_read else Verified.QUICK
+
+
+def corrupt_text(backup: ReadableBackup, node: str, name: str, found: str) -> str:
+    """Return what people read of a corrupt file: `job 1022, node r-1-db-0, file hins1.rdb: it is empty`."""
+    return f"{backup.title}, {f'node {node}, ' if node else ''}file {name}: {found}"
+
+
+def unique_names(files: list[BackupFile]) -> list[str]:
+    """Return a name for each file's copy: its own, with a number before it if others have it, too."""
+    own = [file.name for file in files]
+    return [f"{number}-{name}" if own.count(name) > 1 or name in NAMES else name for number, name in enumerate(own, 1)]

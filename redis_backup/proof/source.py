@@ -1,0 +1,104 @@
+"""Read the files of one backup: ask for their addresses, read ranges of them, and try again what did not work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from redis_backup.alibaba.api_errors import ApiError
+from redis_backup.alibaba.downloads import BackupFile, Downloads
+from redis_backup.backoff import Deadline, jitter
+from redis_backup.proof.rdb import END_SIZE, Format, judge_ends
+from redis_backup.runtime import Clock
+from redis_backup.states import ErrorKind, Problem, out_of_time
+
+_ATTEMPTS = 5  # of a range without any progress
+
+
+class Source:
+    """The files of one backup. Threads may share it.
+
+    `list_files`: asks R-KVStore for the files with their addresses. `bytes_read`: all bytes that have come.
+    """
+
+    def __init__(
+        self, list_files: Callable[[], list[BackupFile]], downloads: Downloads, clock: Clock, deadline: Deadline
+    ) -> None:
+        self._list_files, self._downloads, self._clock, self._deadline = list_files, downloads, clock, deadline
+        self._lock, self._files, self._listed = threading.Lock(), list[BackupFile](), 0
+        self.bytes_read, self.is_stopped = 0, False
+
+    def files(self) -> Sequence[BackupFile]:
+        """Return the files. Raise ApiError if they cannot be listed, or there are none."""
+        with self._lock:
+            if not self._listed:
+                self._list()
+            return self._files
+
+    def _list(self) -> None:
+        self._files = self._list_files()
+        self._listed += 1
+        if not self._files:
+            raise ApiError(
+                Problem("DownloadFailed", "R-KVStore does not list the backup any more", ErrorKind.TRANSIENT)
+            )
+
+    def ends(self, file: BackupFile) -> tuple[int, bytes, bytes]:
+        """Return a file's size and its first and last bytes. What is no end of an RDB file is read twice."""
+        found = self._ends(file)
+        return found if judge_ends(found[1], found[2], found[0]).format is not Format.BROKEN else self._ends(file)
+
+    def _ends(self, file: BackupFile) -> tuple[int, bytes, bytes]:
+        size, first = self._small_range(file, 0, END_SIZE)
+        if size <= END_SIZE:
+            return size, first, first
+        return size, first, self._small_range(file, size - END_SIZE, size)[1]
+
+    def _small_range(self, file: BackupFile, start: int, end: int) -> tuple[int, bytes]:
+        sizes: list[int] = []
+        content = b"".join(self.read(file, start, end, sizes.append))
+        return sizes[-1], content
+
+    def read(
+        self, file: BackupFile, start: int, end: int, note_size: Callable[[int], object] | None = None
+    ) -> Iterator[bytes]:
+        """Return the bytes from `start` to `end`, or to the file's end. After a failure go on where it stopped.
+
+        An address that is refused is asked for anew. `note_size` is told the file's size. Raise ApiError if the range
+        cannot be read, or there is no time left.
+        """
+        position, failures = start, 0
+        while position < end:
+            listed = self._listed
+            try:
+                size, chunks = self._downloads.read(self._current(file), position, end)
+                if note_size:
+                    note_size(size)
+                end = min(end, size)
+                for chunk in chunks:
+                    if self.is_stopped:
+                        raise ApiError(out_of_time())
+                    position, failures = position + len(chunk), 0
+                    with self._lock:
+                        self.bytes_read += len(chunk)
+                    yield chunk
+            except ApiError as error:
+                failures += 1
+                is_over = error.problem.kind is ErrorKind.PERMANENT or self.is_stopped or failures >= _ATTEMPTS
+                if is_over or not self._deadline.sleep(error.retry_after or jitter(self._clock, failures - 1)):
+                    raise
+                if error.status in (401, 403, 404):
+                    self._renew(listed)
+
+    def _current(self, file: BackupFile) -> BackupFile:
+        """Return the file with its latest address. Raise ApiError if it is not listed any more."""
+        for each in self.files():
+            if (each.node, each.name, each.job_id) == (file.node, file.name, file.job_id):
+                return each
+        raise ApiError(Problem("DownloadFailed", f"R-KVStore does not list {file.name} any more", ErrorKind.TRANSIENT))
+
+    def _renew(self, listed: int) -> None:
+        """Ask for the addresses anew, unless another thread has done so."""
+        with self._lock:
+            if self._listed == listed:
+                self._list()
