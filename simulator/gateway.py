@@ -229,14 +229,15 @@ class _OpenCall:
 
     def ended(self) -> Call:
         """Return the call as it is kept."""
-        target, kill_switch = self.target, self.credential.kill_switch if self.credential else None
+        target, credential = self.target, self.credential
+        kill_switch = credential.kill_switch if credential else None
         return Call(
             self.number,
             self.began,
             target.operation if target else "",
             target.instance if target else "",
             target.region if target else None,
-            self.credential.access_key_id if self.credential else "",
+            (credential.issued_for or credential.access_key_id) if credential else "",
             kill_switch.request_id if kill_switch else None,
             self.status,
             self.code,
