@@ -69,7 +69,6 @@ def test_a_server_loads_what_servers_wrote(file):
         ({"version": 4}, 0),
         ({"version": 6, "size": 5000}, 1),
         ({"version": 7}, 0),
-        ({"version": 10}, 0),
     ],
     ids=str,
 )
