@@ -2,12 +2,14 @@
 
 A test makes a `Cloud`; `python -m simulator --help` shows what a person can do. Nothing here is deployed with the
 function. The way of a call: `server` → `gateway` (`signatures`, `credentials`, `ram`, `rate_limits`, `faults`,
-`kill_switch`) → a service (`kvstore`, `fc`), each with `wire` → `operations` → `state`, and `errors`. What the function
-writes is in `logstore`. `clock` and `exact_clock` move the time, and `commands` has the commands.
+`kill_switch`) → a service (`kvstore`, `fc`), each with `wire` → `operations` → `state`, and `errors`. The files of
+backups are in `downloads`, as `rdb` makes them; what the function writes is in `logstore`. `clock` and `exact_clock`
+move the time, and `commands` has the commands.
 """
 
 from simulator.clock import ScaledClock, SimulatedClock
 from simulator.cloud import Cloud
+from simulator.downloads.files import File
 from simulator.exact_clock import ExactClock
 from simulator.faults import Fault, Faults
 from simulator.fc.config import FunctionConfig
@@ -22,6 +24,7 @@ __all__ = [
     "ExactClock",
     "Fault",
     "Faults",
+    "File",
     "Fleet",
     "FunctionConfig",
     "Instance",

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 from simulator import ram
 from simulator.clock import Clock, SimulatedClock
 from simulator.credentials import Credential, CredentialStore
+from simulator.downloads import addresses
+from simulator.downloads.addresses import Addresses
+from simulator.downloads.wire import DownloadsWire
 from simulator.faults import Faults
 from simulator.fc.config import FunctionConfig
 from simulator.fc.invocation import Handler
@@ -92,7 +95,13 @@ class Cloud:
         self._regional = regional
         self.platform = Platform(self.function, self.clock, self.credentials, self.faults, self.logs, handler)
         self.platform.clock_offset = fc_clock_offset
-        self._kvstore_wire = KVStoreWire(self.kvstore, self.function.account, self.function.region, denial_code)
+        self.addresses = Addresses(
+            self.credentials, self.clock, lambda: self.kvstore.behaviour, lambda: self._server.url
+        )
+        self._kvstore_wire = KVStoreWire(
+            self.kvstore, self.function.account, self.function.region, denial_code, self.addresses
+        )
+        self._downloads_wire = DownloadsWire(self.addresses, self.kvstore)
         self._function_wire = FunctionComputeWire(self.platform)
         self._storage_wire = ObjectStorageWire(self.oss, self.function.account)
         self.gateway = Gateway(
@@ -121,6 +130,7 @@ class Cloud:
         self._server.stop()
         if self._other_host:
             self._other_host.stop()
+        self.addresses.close()
         self.oss.close()
         self.logs.close()
 
@@ -202,6 +212,8 @@ class Cloud:
     def _route(self, request: Request) -> Service:
         if address.is_oss(request.headers):
             return self._storage_wire
+        if request.path.startswith(addresses.PATHS):
+            return self._downloads_wire
         return self._function_wire if request.path.startswith(PATHS) else self._kvstore_wire
 
     def _policies(self, credential: Credential) -> Iterable[ram.Policy] | None:

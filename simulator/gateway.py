@@ -21,7 +21,7 @@ from simulator import ram, signatures
 from simulator.endpoints import with_region
 from simulator.errors import ApiError
 from simulator.exact_clock import InvocationClock
-from simulator.faults import HANG_SECONDS, REDIRECTS
+from simulator.faults import HANG_SECONDS, REDIRECTS, Fault
 from simulator.kill_switch import Killed
 from simulator.server import ConnectionDroppedError, Request, Response
 from simulator.signatures import SignatureErrors
@@ -41,8 +41,9 @@ class Target:
     operation: str
     instance: str
     region: str | None
-    action: str
+    action: str  # empty for what needs no permission: no policy and no rate limit holds for it
     resource: str
+    hangs: bool = False  # nothing answers there
 
 
 @dataclass(frozen=True)
@@ -157,13 +158,15 @@ class Gateway:
         caller = signatures.verify(signature, credential, self._credentials, now, service)
         with _call_clock(caller, self._clock) as clock:
             self._delay(clock)
-            self._limits.check(target.action)
-            fault = self._faults.next_fault(target.operation, target.instance)
+            if target.action:
+                self._limits.check(target.action)
+            fault = Fault("hang") if target.hangs else self._faults.next_fault(target.operation, target.instance)
             call.fault = fault.kind if fault else None
             answer = None
             if fault is None or fault.needs_answer or fault.effect_after:
                 service.find(target, request)
-                self._authorize(caller, target, service)
+                if target.action:
+                    self._authorize(caller, target, service)
                 asked = fault.request(request) if fault else request
                 answer = service.perform(target, asked, call.request_id, fault.effect_after if fault else 0.0)
             if fault:

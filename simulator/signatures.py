@@ -1,7 +1,7 @@
 """Verifies the four kinds of signature that clients send, by computing them again from the request.
 
 ACS3-HMAC-SHA256 (current SDKs), HMAC-SHA1 in the query (older SDKs), `FC key:signature` (Function Compute 2.0), and
-OSS4-HMAC-SHA256 (OSS).
+OSS4-HMAC-SHA256 (OSS). Pre-signed addresses have one of a fifth kind (OSS, version 1).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -35,7 +35,7 @@ class Signature:
 
     access_key_id: str
     security_token: str | None
-    signed_at: str
+    signed_at: str | None  # None: it has an end instead, which its service checks
     value: str
     string_to_sign: str
     quoted: str  # in the error message when the value is wrong
@@ -61,6 +61,8 @@ def read(request: Request) -> Signature:
         return _oss4(request, authorization)
     if authorization.startswith("FC "):
         return _fc(request, authorization)
+    if "OSSAccessKeyId" in request.query:
+        return _oss_url(request)
     if "Signature" in parameters(request):
         return _rpc(request)
     raise ApiError(400, "MissingAccessKeyId", "AccessKeyId is mandatory for this action.")
@@ -78,7 +80,7 @@ def verify(
     if credential is None:
         raise errors.unknown_key(signature.access_key_id)
     store.check_token(credential, signature.security_token)
-    if abs(_epoch(signature.signed_at) - now) > MAX_SKEW:
+    if signature.signed_at is not None and abs(_epoch(signature.signed_at) - now) > MAX_SKEW:
         raise ApiError(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
     expected = signature.sign(credential.access_key_secret, signature.string_to_sign)
     if not hmac.compare_digest(expected, signature.value):
@@ -173,6 +175,37 @@ def _rpc(request: Request) -> Signature:
         text,
         lambda secret, text: _base64(hmac.new(f"{secret}&".encode(), text.encode(), hashlib.sha1)),
     )
+
+
+def _oss_url(request: Request) -> Signature:
+    path = "/" + request.path[1:].partition("/")[2]
+    text = url_text(request.method, path, request.query, request.headers)
+    return Signature(
+        request.query["OSSAccessKeyId"],
+        request.query.get("security-token"),
+        None,
+        request.query.get("Signature", ""),
+        text,
+        text,
+        url_signature,
+    )
+
+
+def url_text(method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:
+    """Return what is signed of a pre-signed address: not its range, but its method and all headers of OSS's.
+
+    `path`: `/BUCKET/KEY`. https://www.alibabacloud.com/help/en/oss/developer-reference/add-signatures-to-urls
+    """
+    lines = [method, headers.get("content-md5", ""), headers.get("content-type", ""), query.get("Expires", "")]
+    own = "".join(f"{name}:{value}\n" for name, value in sorted(headers.items()) if name.startswith("x-oss-"))
+    signed = [name for name in query if name == "security-token" or name.startswith("response-")]
+    parameters = "&".join(f"{name}={query[name]}" for name in sorted(signed))
+    return "\n".join([*lines, own + unquote(path) + (f"?{parameters}" if parameters else "")])
+
+
+def url_signature(secret: str, text: str) -> str:
+    """Return the signature of a pre-signed address."""
+    return _base64(hmac.new(secret.encode(), text.encode(), hashlib.sha1))
 
 
 def _fc(request: Request, authorization: str) -> Signature:

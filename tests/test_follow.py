@@ -60,6 +60,8 @@ def test_a_follow_up_is_the_same_request_for_what_is_not_final(make_cloud, gener
         "max_age_minutes": 1,
         "retention_days": 30,
         "reason": "release 42",
+        "verify": "none",
+        "copy": False,
     }
 
 

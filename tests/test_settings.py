@@ -2,6 +2,7 @@ from dataclasses import fields
 
 import pytest
 
+from redis_backup.endpoints import Folder
 from redis_backup.errors import InvalidSetting
 from redis_backup.settings import Settings
 from simulator import Cloud, Instance
@@ -23,6 +24,12 @@ def test_every_variable_is_read_and_an_empty_one_is_unset() -> None:
         "BACKUP_SHARD_SIZE": " 50 ",
         "BACKUP_ENDPOINT": "r-kvstore-vpc.{region}.aliyuncs.com",
         "BACKUP_FC_ENDPOINT": "http://127.0.0.1:8421/",
+        "BACKUP_VERIFY": "full",
+        "BACKUP_COPY": "True",
+        "BACKUP_STORE": "oss://backups/redis/daily/",
+        "BACKUP_STORE_REGION": "cn-beijing",
+        "BACKUP_OSS_ENDPOINT": "oss-{region}.aliyuncs.com",
+        "BACKUP_DOWNLOAD": "internet",
     }
     assert set(environ) == {f"BACKUP_{each.name.upper()}" for each in fields(Settings)} - {"BACKUP_UNKNOWN"}
     assert Settings.from_environ(environ) == Settings(
@@ -35,6 +42,12 @@ def test_every_variable_is_read_and_an_empty_one_is_unset() -> None:
         shard_size=50,
         endpoint="r-kvstore-vpc.{region}.aliyuncs.com",
         fc_endpoint="http://127.0.0.1:8421",
+        verify="full",
+        copy=True,
+        store=Folder("backups", "redis/daily/"),
+        store_region="cn-beijing",
+        oss_endpoint="oss-{region}.aliyuncs.com",
+        download="internet",
     )
 
 
@@ -58,6 +71,16 @@ def test_every_variable_is_read_and_an_empty_one_is_unset() -> None:
         ("BACKUP_ENDPOINT", "host:port"),
         ("BACKUP_FC_ENDPOINT", "{zone}.fc.aliyuncs.com"),
         ("BACKUP_FC_ENDPOINT", "{}.fc.aliyuncs.com"),
+        ("BACKUP_VERIFY", "fast"),
+        ("BACKUP_COPY", "yes"),
+        ("BACKUP_STORE", "backups/redis"),
+        ("BACKUP_STORE", "oss://Backups"),
+        ("BACKUP_STORE", "oss://backups/../redis"),
+        ("BACKUP_STORE", "oss://backups//redis"),
+        ("BACKUP_STORE", "oss://backups/redis?x"),
+        ("BACKUP_STORE_REGION", "hangzhou"),
+        ("BACKUP_OSS_ENDPOINT", "ftp://host"),
+        ("BACKUP_DOWNLOAD", "vpc"),
     ],
 )
 def test_a_bad_value_names_its_variable(name: str, value: str) -> None:

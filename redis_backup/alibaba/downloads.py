@@ -9,13 +9,12 @@ https://www.alibabacloud.com/help/en/oss/developer-reference/getobject
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from redis_backup.alibaba import adapters, lazy_sdk, parsing, sdk
+from redis_backup.alibaba import adapters, parsing, sdk
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.backoff import Deadline
 from redis_backup.settings import INTERNET, INTRANET
@@ -68,12 +67,7 @@ class Downloads:
     def __init__(self, way: str, deadline: Deadline, connections: int) -> None:
         sdk.silence()
         self.way, self._deadline = way, deadline
-        requests = lazy_sdk.load("requests")
-        adapter = type("_Adapter", (adapters.NotesAnswers, lazy_sdk.load("requests.adapters").HTTPAdapter), {})
-        self._session = requests.Session()
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, adapter(pool_connections=connections, pool_maxsize=connections))
-        self._lock = threading.Lock()
+        self._session = sdk.http_session(connections)
 
     def read(self, file: BackupFile, start: int, end: int) -> tuple[int, Iterator[bytes]]:
         """Ask for the bytes from `start` to `end` (which is not read). Return the file's size, and the bytes.

@@ -220,11 +220,6 @@ class ObjectStore:
     def _make(self) -> tuple[Any, Any]:
         sdk.silence()
         oss = lazy_sdk.load("alibabacloud_oss_v2")
-        requests = lazy_sdk.load("requests")
-        adapter = type("_Adapter", (adapters.NotesAnswers, lazy_sdk.load("requests.adapters").HTTPAdapter), {})
-        session, connections = requests.Session(), self._settings.concurrency + 8
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, adapter(pool_connections=4, pool_maxsize=connections))
         transport = lazy_sdk.load("alibabacloud_oss_v2.transport")
         credentials = self._context.credentials
         keys = (credentials.access_key_id, credentials.access_key_secret, credentials.security_token or None)
@@ -238,7 +233,9 @@ class ObjectStore:
                     disable_upload_crc64_check=True,
                     disable_download_crc64_check=True,
                     http_client=transport.RequestsHttpClient(
-                        session=session, connect_timeout=sdk.CONNECT_TIMEOUT, readwrite_timeout=2 * sdk.READ_TIMEOUT
+                        session=sdk.http_session(self._settings.concurrency + 8),
+                        connect_timeout=sdk.CONNECT_TIMEOUT,
+                        readwrite_timeout=2 * sdk.READ_TIMEOUT,
                     ),
                 )
             ),

@@ -156,6 +156,16 @@ def fc2_client(credentials: Credentials, endpoint: str, timeout: float) -> Any:
     )
 
 
+def http_session(connections: int) -> Any:
+    """Return a session of `requests` that notes answers and follows no redirect. `connections`: to one host."""
+    requests, base = lazy_sdk.load("requests"), lazy_sdk.load("requests.adapters").HTTPAdapter
+    adapter = type("_Adapter", (adapters.NotesAnswers, base), {})
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, adapter(pool_connections=4, pool_maxsize=connections))
+    return session
+
+
 def call(
     operation: Callable[[Any], T],
     deadline: Deadline,

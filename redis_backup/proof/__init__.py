@@ -1,1 +1,0 @@
-"""Prove that a backup can be read back: judge its files, keep receipts and copies in the store."""

@@ -1,7 +1,7 @@
 """Copy a backup's files into the store while they are read, part by part, and compare OSS's checksums.
 
-Each part is sent as it comes, so that none is held in memory; and the copy becomes an object when all parts are known to
-be sound. So every file, a small one too, is written by a multipart upload, whose ID is in the note. An upload that
+Each part is sent as it comes, so that none is held in memory; and the copy becomes an object when all parts are
+sound. So every file, a small one too, is written by a multipart upload, whose ID is in the note. An upload that
 another reading has begun is taken up, and what remains at the end is aborted.
 """
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from simulator.downloads.addresses import WAYS, Address
 from simulator.kvstore.state import Backup, InstanceState, Job
-
-URL_SECRET = "SECRETURLSIGNATURE"  # noqa: S105 a mark that tests search for
 
 
 def _timestamp(moment: float) -> str:
@@ -25,15 +25,25 @@ def _backup_id(job: Job, shard: int = 0) -> int:
     return 500_000_000 + 1000 * job.job_id + shard
 
 
-def _size(job: Job) -> int:
-    """Return a size in bytes that is the same for each answer."""
-    return 1_048_576 * (1 + job.job_id % 97)
+def _size(state: InstanceState, backup: Backup, nodes: Iterable[tuple[Job, int]]) -> int:
+    """Return the bytes of the files of these nodes."""
+    return sum(state.content(backup, job, node).size for job, node in nodes if job.succeeded)
 
 
-def _urls(file: str) -> dict[str, str]:
-    """Return the two pre-signed addresses of a file. Whoever has one may read the backup."""
-    path = f"oss.example/{file}?Expires=1&OSSAccessKeyId=LTAI&Signature={URL_SECRET}{file}"
-    return {"BackupDownloadURL": f"https://out.{path}", "BackupIntranetDownloadURL": f"https://in.{path}"}
+def _file_name(state: InstanceState, job: Job, node: int, offset: float) -> str:
+    """Return the name of a node's file. As in the documentation's sample, it has the start time in UTC+8."""
+    number = zlib.crc32(f"{state.config.id}/{node}".encode()) % 1_000_000_000
+    start = datetime.fromtimestamp(int(job.start + offset), timezone(timedelta(hours=8)))
+    return f"hins{number}_data_{start:%Y%m%d%H%M%S}.rdb"
+
+
+def _addresses(state: InstanceState, backup: Backup, job: Job, node: int, offset: float) -> dict[str, Address]:
+    """Return the addresses of a node's file, if it has one. They are signed when the answer is written."""
+    if not (job.succeeded and state.file(backup, node).listed):
+        return {}
+    key = f"custins{job.job_id}/{_file_name(state, job, node, offset)}"
+    content, config = state.content(backup, job, node), state.config
+    return {field: Address(way, config.region, config.id, key, content, job.end) for field, way in WAYS.items()}
 
 
 def _expires(backup: Backup, job: Job, offset: float) -> datetime:
@@ -51,14 +61,14 @@ def backup_set(state: InstanceState, backup: Backup, job: Job, offset: float) ->
         "BackupType": "FullBackup",
         "BackupStartTime": _timestamp(job.start + offset),
         "BackupEndTime": _timestamp(job.end + offset),
-        "BackupSize": _size(job) if job.succeeded else 0,
+        "BackupSize": _size(state, backup, [(job, job.node)]),
         "BackupDBNames": "all",
         "EngineVersion": "5.0",
         "NodeInstanceId": _node_id(state, job),
     }
     if backup.retention_days > 0:
         entry["ExpectExpireTime"] = _timestamp(_expires(backup, job, offset).timestamp())
-    return entry | (_urls(f"{job.job_id}.rdb") if job.succeeded else {})
+    return entry | _addresses(state, backup, job, job.node, offset)
 
 
 def backup_task(state: InstanceState, backup: Backup, job: Job, now: float, offset: float) -> dict[str, Any]:
@@ -85,7 +95,7 @@ def cluster_backup(
     in the documentation's samples. `lag`: seconds between a backup's end and its entry. `offset`: how many seconds the
     service's clock is ahead. `with_shards`: whether it has the file of each shard.
     """
-    job, size = backup.jobs[0], _size(backup.jobs[0])
+    job, size = backup.jobs[0], _size(state, backup, state.nodes(backup))
     running = now < state.listed_at(backup, job, lag)
     start = _timestamp(job.start + offset)
     entry: dict[str, Any] = {
@@ -104,18 +114,16 @@ def cluster_backup(
         if backup.retention_days > 0:
             entry["ExpectExpireTime"] = _expires(backup, job, offset).strftime("%Y-%m-%dT%H:%MZ")
         if with_shards:
-            entry["Backups"] = [_shard_backup(state, job, shard, offset) for shard in range(state.config.shards)]
+            entry["Backups"] = [_shard_backup(state, backup, job, shard, offset) for _, shard in state.nodes(backup)]
     return entry
 
 
-def _shard_backup(state: InstanceState, job: Job, shard: int, offset: float) -> dict[str, Any]:
+def _shard_backup(state: InstanceState, backup: Backup, job: Job, shard: int, offset: float) -> dict[str, Any]:
     """Return an entry of a cluster backup's `Backups`: the file of one shard.
 
-    As in the documentation's sample, the end time lacks the Z, and the file's name has the start time in UTC+8.
+    As in the documentation's sample, the end time lacks the Z.
     """
-    node = zlib.crc32(f"{state.config.id}/{shard}".encode()) % 1_000_000_000
-    start = datetime.fromtimestamp(int(job.start + offset), timezone(timedelta(hours=8)))
-    name = f"hins{node}_data_{start:%Y%m%d%H%M%S}.rdb"
+    name = _file_name(state, job, shard, offset)
     entry = {
         "BackupId": _backup_id(job, shard),
         "BackupName": name,
@@ -123,13 +131,13 @@ def _shard_backup(state: InstanceState, job: Job, shard: int, offset: float) -> 
         "BackupStatus": "OK" if job.succeeded else "ERROR",
         "BackupStartTime": _timestamp(job.start + offset),
         "BackupEndTime": _timestamp(job.end + offset).rstrip("Z"),
-        "BackupSize": _size(job) // state.config.shards if job.succeeded else 0,
+        "BackupSize": _size(state, backup, [(job, shard)]),
         "IsAvail": 1 if job.succeeded else 0,
         "Engine": "redis",
         "ExtraInfo": {"CustinsDbVersion": "5.0"},
         "RecoverConfigMode": None,
     }
-    return entry | (_urls(name) if job.succeeded else {})
+    return entry | _addresses(state, backup, job, shard, offset)
 
 
 def instance(state: InstanceState) -> dict[str, Any]:

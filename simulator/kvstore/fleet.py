@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from simulator.downloads.files import File
+
 DEFAULT_FLEET = Path(__file__).parent.parent / "fleet.yaml"
 OUTCOMES = ("success", "failed", "shard-failed", "vanished")
 KINDS = ("standard", "classic-cluster", "cluster", "cloud-native")
@@ -38,6 +40,7 @@ class Instance:
     # success, failed, shard-failed (only the last shard), or vanished (it is never listed after its end)
     durations: tuple[float, ...] = ()  # likewise; instead of `duration`
     listing_lags: tuple[float, ...] = ()  # likewise; instead of the service's
+    files: tuple[File | tuple[File, ...], ...] = ()  # likewise; a tuple: of each node
     task_linger: float = 0.0  # how long a task stays listed after its end
     job_id_style: str = "text"  # how CreateBackup writes job IDs: text, quoted or int
 
@@ -102,6 +105,7 @@ def _read_instance(entry: Any, path: str | Path) -> Instance:
         raise ValueError(f"{path}: an instance takes {', '.join(sorted(known))}, and needs an id: {entry!r}")
     outcomes = entry.get("outcomes", ("success",))
     lists = {name: tuple(entry[name]) for name in ("durations", "listing_lags") if name in entry}
+    lists |= {"files": tuple(File(**each) for each in entry["files"])} if "files" in entry else {}
     return Instance(**{**entry, **lists, "outcomes": (outcomes,) if isinstance(outcomes, str) else tuple(outcomes)})
 
 

@@ -31,6 +31,10 @@ class Behaviour:
     tair_only_if_asked: bool = True  # DescribeInstances leaves Tair out unless InstanceType=Tair
     always_shards: bool = False  # DescribeClusterBackupList shows each shard's file, whatever NoShardBackup says
     refused_types: tuple[str, ...] = ()  # values of InstanceType that DescribeInstances refuses
+    address_lifetime: float = 3600.0  # seconds for which a file's pre-signed address is good
+    address_uses: int | None = None  # or after how many downloads it has expired
+    unreachable: Mapping[str, str] = field(default_factory=dict)  # intranet, internet: refused (when listed) or timeout
+    download_pace: float | None = None  # real bytes a second of each download
     extra_total: Mapping[str, int] = field(default_factory=dict)  # by operation: how much too large TotalCount is
 
 

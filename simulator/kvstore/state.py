@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeVar
 
+from simulator.downloads.files import File, content
 from simulator.errors import ApiError
 from simulator.kvstore import errors
 
 if TYPE_CHECKING:
     from simulator.clock import Clock
+    from simulator.downloads.files import Content
     from simulator.kvstore.fleet import Instance
 
 T = TypeVar("T")
@@ -53,6 +55,7 @@ class Backup:
     by_api: bool = False  # started by CreateBackup
     listing_lag: float | None = None  # seconds from its end to its entry; None: the service's
     vanishes: bool = False  # it is never listed after its end
+    files: tuple[File, ...] = (File(),)  # of its nodes; the last one is for all further nodes
 
     @property
     def start(self) -> float:
@@ -85,6 +88,7 @@ class _Planned:
     duration: float | None = None
     outcome: str | None = None
     listing_lag: float | None = None
+    file: File | None = None
 
 
 class InstanceState:
@@ -138,13 +142,14 @@ class InstanceState:
         duration: float | None = None,
         outcome: str | None = None,
         listing_lag: float | None = None,
+        file: File | None = None,
     ) -> None:
         """Start a manual backup at that time of the clock, unless it is refused then.
 
         It stands for one that somebody else starts, or for a call that has its effect late (`by_api`).
         """
         with self._lock:
-            self._planned.append(_Planned(at, retention_days, by_api, duration, outcome, listing_lag))
+            self._planned.append(_Planned(at, retention_days, by_api, duration, outcome, listing_lag, file))
 
     def add_backup(
         self,
@@ -154,10 +159,25 @@ class InstanceState:
         mode: str = "Automated",
         retention_days: int = RETENTION_DEFAULT,
         listing_lag: float | None = None,
+        file: File | None = None,
     ) -> Backup:
         """Add a backup, such as an automatic one. Times are the clock's; `end` may be in the future."""
         with self._lock:
-            return self._add(start, end, status.lower(), mode, retention_days, listing_lag=listing_lag)
+            files = (file or File(),)
+            return self._add(start, end, status.lower(), mode, retention_days, listing_lag=listing_lag, files=files)
+
+    def nodes(self, backup: Backup) -> list[tuple[Job, int]]:
+        """Return the job and the number of each node of which a backup has a file."""
+        shards = self.config.shards if self.config.kind == "cloud-native" else 1
+        return [(job, job.node or shard) for job in backup.jobs for shard in range(shards)]
+
+    def file(self, backup: Backup, node: int) -> File:
+        """Return what was said of a node's file."""
+        return _nth(backup.files, node, File())
+
+    def content(self, backup: Backup, job: Job, node: int) -> Content:
+        """Return the bytes of a node's file."""
+        return content(self.file(backup, node), f"{self.config.id}/{job.job_id}/{node}", int(job.start))
 
     def delete_sets(self, backup: Backup) -> None:
         """Remove a backup from DescribeBackups, as DeleteBackup does; a task that runs stays in its list."""
@@ -212,7 +232,9 @@ class InstanceState:
         duration = plan.duration or _nth(config.durations, number, config.duration)
         outcome = plan.outcome or _nth(config.outcomes, number, "success")
         lag = _nth(config.listing_lags, number, None) if plan.listing_lag is None else plan.listing_lag
-        return self._add(now, now + duration, outcome, "Manual", plan.retention_days, plan.by_api, lag)
+        file = plan.file or _nth(config.files, number, File())
+        files = file if isinstance(file, tuple) else (file,)
+        return self._add(now, now + duration, outcome, "Manual", plan.retention_days, plan.by_api, lag, files)
 
     def _add(
         self,
@@ -223,13 +245,14 @@ class InstanceState:
         retention_days: int,
         by_api: bool = False,
         listing_lag: float | None = None,
+        files: tuple[File, ...] = (File(),),
     ) -> Backup:
         count = self.config.shards if self.config.kind == "classic-cluster" else 1
         jobs = []
         for node in range(count):
             succeeded = outcome == "success" or (outcome == "shard-failed" and count > 1 and node < count - 1)
             jobs.append(Job(next(self._job_ids), node, start, end + node * self.config.shard_lag, succeeded))
-        backup = Backup(tuple(jobs), mode, retention_days, by_api, listing_lag, outcome == "vanished")
+        backup = Backup(tuple(jobs), mode, retention_days, by_api, listing_lag, outcome == "vanished", files)
         self._backups.append(backup)
         return backup
 

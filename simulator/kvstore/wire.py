@@ -12,6 +12,9 @@ from simulator.kvstore import errors
 from simulator.server import Request, Response
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simulator.downloads.addresses import Addresses
     from simulator.kvstore.operations import KVStore
 
 
@@ -21,8 +24,14 @@ class KVStoreWire:
     unknown_key = staticmethod(errors.unknown_key)
     wrong_signature = staticmethod(errors.wrong_signature)
 
-    def __init__(self, kvstore: KVStore, account: str, home_region: str, denial_code: str) -> None:
-        """Set the region. `home_region`: the region in a resource's name when a call names none."""
+    def __init__(
+        self, kvstore: KVStore, account: str, home_region: str, denial_code: str, addresses: Addresses
+    ) -> None:
+        """Set the region. `home_region`: the region in a resource's name when a call names none.
+
+        `addresses`: signs those of backups' files.
+        """
+        self._addresses = addresses
         self.denial_code = denial_code
         self._kvstore = kvstore
         self._account = account
@@ -54,7 +63,8 @@ class KVStoreWire:
         if operation is None:
             raise errors.unknown_operation(target.operation)
         answer = operation(signatures.parameters(request), request.region)
-        return _json(200, {**answer, "RequestId": request_id})
+        sign = self._addresses.signer(signatures.read(request).access_key_id)
+        return _json(200, {**answer, "RequestId": request_id}, sign=sign)
 
     def translated(self, error: ApiError) -> ApiError:
         """Return the error as it is: the gateway's errors are those of this kind of service."""
@@ -72,6 +82,11 @@ class KVStoreWire:
             return self._home_region
 
 
-def _json(status: int, body: dict[str, object], headers: dict[str, str] | None = None) -> Response:
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+def _json(
+    status: int,
+    body: dict[str, object],
+    headers: dict[str, str] | None = None,
+    sign: Callable[[object], str] | None = None,
+) -> Response:
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=sign).encode()
     return Response(status, text, {"Content-Type": "application/json;charset=utf-8", **(headers or {})})

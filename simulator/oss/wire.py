@@ -50,29 +50,35 @@ class ObjectStorageWire:
         """Perform the operation and return its answer. Raise ApiError when it is refused."""
         bucket, key = address.of(request)
         response = OPERATIONS[target.operation].perform(self._storage.find(bucket), key, request)
-        return replace(response, headers={**response.headers, "x-oss-request-id": _short(request_id)})
+        return replace(response, headers={**response.headers, "x-oss-request-id": short_id(request_id)})
 
     def refuse(self, error: ApiError, request: Request, request_id: str) -> Response:
-        """Return the answer for an error; to HEAD, which has no body, it is in a header.
-
-        https://www.alibabacloud.com/help/en/oss/user-guide/error-responses
-        """
-        details = dict(error.details)
-        fields = {
-            "Code": error.code,
-            "Message": error.message,
-            "RequestId": _short(request_id),
-            "HostId": request.headers.get("host", ""),
-            **details,
-        }
-        body = xml.document("Error", fields)
-        headers = {"Content-Type": "application/xml", "x-oss-request-id": _short(request_id), **error.headers}
-        if "EC" in details:
-            headers["x-oss-ec"] = str(details["EC"])
-        if request.method == "HEAD":
-            headers["x-oss-err"] = base64.b64encode(body).decode()
-        return Response(error.status, body, headers)
+        """Return the answer for an error."""
+        return refusal(error, request, request_id)
 
 
-def _short(request_id: str) -> str:
+def refusal(error: ApiError, request: Request, request_id: str) -> Response:
+    """Return OSS's answer for an error; to HEAD, which has no body, it is in a header.
+
+    https://www.alibabacloud.com/help/en/oss/user-guide/error-responses
+    """
+    details = dict(error.details)
+    fields = {
+        "Code": error.code,
+        "Message": error.message,
+        "RequestId": short_id(request_id),
+        "HostId": request.headers.get("host", ""),
+        **details,
+    }
+    body = xml.document("Error", fields)
+    headers = {"Content-Type": "application/xml", "x-oss-request-id": short_id(request_id), **error.headers}
+    if "EC" in details:
+        headers["x-oss-ec"] = str(details["EC"])
+    if request.method == "HEAD":
+        headers["x-oss-err"] = base64.b64encode(body).decode()
+    return Response(error.status, body, headers)
+
+
+def short_id(request_id: str) -> str:
+    """Return a request ID of OSS's form, 24 hexadecimal digits, for a UUID."""
     return request_id.replace("-", "")[:24]
