@@ -50,6 +50,7 @@ class Prover:
     def judge(self, item: WorkItem, seen: Observation) -> Steps[Observation]:
         """Judge the backups that satisfy the request by their files; a dry run looks at the newest one only.
 
+        With a good one, only those that count as attempts matter, too: they are the request's own, and can be corrupt.
         `item.to_read` is the backup whose files have to be read, None if there is none, or another invocation reads it.
         """
         proof = item.request.proof_of(item.instance)
@@ -58,14 +59,19 @@ class Prover:
             return seen
         good = [each for each in seen.backups if each.is_good and each.began_since(seen.earliest_start)]
         verdicts: dict[Backup, Verdict] = dict.fromkeys(good, Verdict())
+        is_found = False
         for backup in reversed(good):
+            if is_found and not backup.began_since(seen.since):
+                break
             verdicts[backup] = yield from self._verdict(item, backup, proof)
-            if verdicts[backup].verified or item.request.dry_run:
+            is_found = is_found or verdicts[backup].verified is not None
+            if item.request.dry_run:
                 break
         backups = tuple(judge(each, verdicts[each]) if each in verdicts else each for each in seen.backups)
-        for backup, verdict in verdicts.items():
-            if verdict.corrupt:
-                item.known = replace(item.known, attempts=_with_failed(item.known.attempts, backup))
+        unread = [each for each in good if not (verdicts[each].verified or verdicts[each].corrupt)]
+        for backup in good:
+            if verdicts[backup].corrupt or (not is_found and backup in unread[:1]):
+                item.known = replace(item.known, attempts=_with_ended(item.known.attempts, backup, verdicts[backup]))
         return replace(seen, backups=backups)
 
     def read(self, item: WorkItem) -> None:
@@ -138,7 +144,8 @@ class Prover:
         if note.corrupt:
             return Verdict(corrupt=note.corrupt), False
         is_being_read = not note.is_paused and answer.value[1] < _NOTE_IS_FRESH
-        return Verdict(progress=note.progress, is_being_read=is_being_read), not is_being_read
+        verdict = Verdict(problem=note.problem, progress=note.progress, is_being_read=is_being_read)
+        return verdict, not is_being_read
 
     def _quick_verdict(self, item: WorkItem, backup: ReadableBackup) -> Steps[Verdict]:
         """Read the ends of all files."""
@@ -165,14 +172,17 @@ class Prover:
         return Source(list_files, self._downloads, self._clock, self._deadline)
 
 
-def _with_failed(attempts: tuple[Attempt, ...], backup: Backup) -> tuple[Attempt, ...]:
-    """Note that a backup, whose files are corrupt, is a failed attempt."""
-    failed: list[Attempt] = []
-    others: list[Attempt] = []
-    for attempt in attempts:
-        is_same = set(attempt.job_ids) & set(backup.job_ids) or (
-            attempt.cluster_backup_id and attempt.cluster_backup_id == backup.cluster_backup_id
-        )
-        (failed if is_same else others).append(attempt)
-    own = failed or [Attempt(backup.job_ids, backup.cluster_backup_id, is_adopted=True)]
-    return (*(replace(attempt, ended=JobStatus.FAILED) for attempt in own), *others)
+def _with_ended(attempts: tuple[Attempt, ...], backup: Backup, verdict: Verdict) -> tuple[Attempt, ...]:
+    """Note how a backup has ended: one whose files are corrupt is a failed attempt; one that is read now is known."""
+    ended = JobStatus.FAILED if verdict.corrupt else JobStatus.SUCCEEDED
+    own = [attempt for attempt in attempts if _is_of(attempt, backup)]
+    others = tuple(attempt for attempt in attempts if attempt not in own)
+    if not own:
+        own = [Attempt(backup.job_ids, backup.cluster_backup_id, backup.started_at, is_adopted=True)]
+    return (*(replace(attempt, ended=ended) for attempt in own), *others)
+
+
+def _is_of(attempt: Attempt, backup: Backup) -> bool:
+    if attempt.cluster_backup_id:
+        return attempt.cluster_backup_id == backup.cluster_backup_id
+    return bool(set(attempt.job_ids) & set(backup.job_ids))

@@ -277,7 +277,7 @@ def _is_busy(create_error: Problem | None) -> bool:
 def _outcome_of_backup(state: State, backup: Backup) -> Outcome:
     is_done = state is State.SUCCEEDED
     seconds = None
-    if state is not State.RUNNING and backup.started_at and backup.ended_at:
+    if is_done and backup.started_at and backup.ended_at:
         seconds = int((backup.ended_at - backup.started_at).total_seconds())
     has_no_job_id = is_done and not backup.job_ids and backup.cluster_backup_id
     verdict = backup.verdict or Verdict(progress=backup.progress)

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import Enum, IntEnum
 from typing import Any, TypeVar
 
-from redis_backup.alibaba.parsing import Instance
+from redis_backup.alibaba.parsing import Instance, JobStatus
 from redis_backup.proof.backup import ReadableBackup, Verdict
 from redis_backup.reconcile.known import KnownJobs
 from redis_backup.reconcile.watch import Watch
@@ -104,7 +104,7 @@ class WorkItem:
             item.recorded = known.last_recorded()
             item.is_first_invocation = item.recorded is None
             item.recorded_ids = frozenset(job_id for attempt in known.attempts for job_id in attempt.job_ids)
-            failed = [attempt for attempt in known.attempts if attempt.ended is not None]
+            failed = [attempt for attempt in known.attempts if attempt.ended is JobStatus.FAILED]
             item.recorded_failures = len(failed)
             item.recorded_failed_ids = item.recorded_ids if failed else frozenset()
         if item.recorded and item.recorded[0] is State.VERIFYING:

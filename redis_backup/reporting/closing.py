@@ -12,7 +12,7 @@ from redis_backup.reporting.answers import Ending
 from redis_backup.reporting.records import LOOKUP_FAILED, Recorder
 from redis_backup.reporting.report import log_fields, make_report
 from redis_backup.request.events import TriggerKind
-from redis_backup.request.request import Request, SharedInstance
+from redis_backup.request.request import Request, SharedInstance, Totals
 from redis_backup.states import ErrorKind, Problem
 
 
@@ -50,10 +50,10 @@ class Closing:
         has_failed, failed_before = False, []
         for request, all_items in self._items.items():
             items = [item for item in all_items if not item.is_handed_over]
-            if all_items and not items and len(all_items) == 1:  # an invocation of its own goes on with all of it
-                continue
             is_open = any(item.is_open for item in items)
             totals_now = totals(request, items)
+            if all_items and not items and (len(all_items) == 1 or totals_now == Totals()):
+                continue  # invocations of their own go on with all of it
             if not is_open and not request.dry_run:
                 self._recorder.request_finished(request, totals_now)
             if not is_open or request in not_followed or request.dry_run:
