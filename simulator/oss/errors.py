@@ -89,9 +89,12 @@ def not_implemented() -> ApiError:
     return _error(501, "NotImplemented", "A header you provided implies functionality that is not implemented.", "")
 
 
-def wrong_region() -> ApiError:
-    """Return the error for a signature of another region than the bucket's."""
-    return invalid_argument("Invalid signing region in Authorization header.", code="0002-00000226")
+def wrong_region(bucket: str, region: str) -> ApiError:
+    """Return the error for a bucket that lies in another region, `region`, than the endpoint."""
+    message = "The bucket you are attempting to access must be addressed using the specified endpoint. "
+    message += "Please send all future requests to this endpoint."
+    details = {"Bucket": bucket, "Endpoint": f"oss-{region}.aliyuncs.com"}
+    return _error(403, "AccessDenied", message, "0003-00001403", **details)
 
 
 def unknown_key(access_key_id: str) -> ApiError:

@@ -155,8 +155,8 @@ def _receive(bucket: Bucket, request: Request) -> Segment:
     """Read the request's body. Raise ApiError when it is too large, or Content-MD5 is that of another."""
     if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
         raise errors.entity_too_large(MAX_BODY_BYTES)
-    segment = bucket.receiver.receive(request.stream or ())
     digest = request.headers.get("content-md5")
+    segment = bucket.receiver.receive(request.stream or (), exact=bool(digest))
     if digest and digest != base64.b64encode(bytes.fromhex(segment.md5)).decode():
         raise errors.invalid_digest()
     return segment
