@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from simulator import ram, signatures
 from simulator.endpoints import with_region
 from simulator.errors import ApiError
-from simulator.exact_clock import InvocationClock
+from simulator.exact_clock import CallClock, InvocationClock
 from simulator.faults import HANG_SECONDS, REDIRECTS, Fault
 from simulator.kill_switch import Killed
 from simulator.server import ConnectionDroppedError, Request, Response
@@ -157,6 +157,8 @@ class Gateway:
         now = time.time() + service.clock_offset
         caller = signatures.verify(signature, credential, self._credentials, now, service)
         with _call_clock(caller, self._clock) as clock:
+            if request.stream and isinstance(clock, CallClock):
+                request = replace(request, stream=clock.received(iter(request.stream)))
             self._delay(clock)
             if target.action:
                 self._limits.check(target.action)
