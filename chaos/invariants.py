@@ -12,7 +12,6 @@ from simulator.kvstore.state import Backup
 
 UNNECESSARY_AFTER = 62.0  # seconds after a good backup is listed; a backup that starts later is unnecessary
 SEEN_AFTER = 30.0  # seconds after a backup is listed; later records know it
-GIVEN_UP_AFTER = 7000.0  # seconds; a little less than BACKUP_FOLLOW_HOURS
 DEFAULT_STEP = 60.0  # seconds between follow-ups, where follow-ups are turned off
 
 
@@ -157,8 +156,7 @@ def _check_records(history: History, instance: InstanceHistory, counts: Counter[
 def _was_not_read(history: History, record: dict[str, Any]) -> bool:
     """Return whether a good backup was given up because its files or the store could not be reached for long."""
     proof = history.plan.proof
-    is_given_up = record.get("error_code") == "FollowUpExpired"
-    return is_given_up and proof is not None and proof.unreachable is not None and proof.unreachable[1] > GIVEN_UP_AFTER
+    return proof is not None and proof.is_given_up and record.get("error_code") == "FollowUpExpired"
 
 
 def _is_true(record: dict[str, Any], instance: InstanceHistory, good: list[Backup]) -> bool:

@@ -105,6 +105,8 @@ def draw_plan(seed: int, instances: int | None = None) -> Plan:
     others = draw_other_backups(rng, count, outside_limits)
     proof, fleet = draw_proof(seed, fleet, len(others))
     settings |= {"BACKUP_STORE": STORE} if proof else {}
+    if proof and proof.is_given_up:  # not after too many invocations
+        settings |= {"BACKUP_FOLLOW_HOURS": "1", "BACKUP_FOLLOW_SECONDS": str(follow and max(60, follow))}
     return Plan(
         seed=seed,
         outside_limits=outside_limits,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,7 @@ from simulator.kvstore.fleet import Instance
 
 STORE = "oss://chaos-backups/redis"
 LEVELS = ("none", "quick", "full", "copy")  # each shows more than the one before it
+MAX_GIVEN_UP = 3  # instances in a round whose files are unreachable until the request is given up
 LARGE_BYTES = 20 * 1024 * 1024  # three parts
 
 Span = tuple[float, float]
@@ -33,6 +35,11 @@ class ProofPlan:
     address_uses: int | None = None
     address_lifetime: float = 3600.0
     other_files: tuple[File, ...] = ()  # of the backups that others make, in their order
+
+    @property
+    def is_given_up(self) -> bool:
+        """Return whether the files stay unreachable until the request is given up."""
+        return self.unreachable is not None and self.unreachable[1] == math.inf
 
     def level_of(self, number: int, trigger: str, first: range, second: range) -> str:
         """Return what is asked of an instance, given its number and those that each of a batch's events names."""
@@ -71,8 +78,8 @@ def draw_proof(
         address_lifetime=rng.choice((3600.0, 3600.0, 30.0, 5.0, 1.0)),
         other_files=tuple(_file(rng, damage, large=False) for _ in range(others)),
     )
-    if rng.random() < 0.1:  # until the request is given up
-        plan = replace(plan, unreachable=(rng.uniform(0, 100), float("inf")))
+    if rng.random() < 0.2 and len(instances) <= MAX_GIVEN_UP:
+        plan = replace(plan, unreachable=(rng.uniform(0, 100), math.inf))
     has_large = rng.random() < 0.08
     return plan, tuple(
         replace(each, files=_files(rng, each, damage, large=has_large and number == 0))
@@ -82,7 +89,7 @@ def draw_proof(
 
 def _span(rng: random.Random, share: float) -> Span | None:
     begin = rng.choice((0.0, rng.uniform(0, 300)))
-    return (begin, begin + rng.uniform(20, 1500)) if rng.random() < share else None
+    return (begin, begin + rng.uniform(20, 900)) if rng.random() < share else None
 
 
 def _files(rng: random.Random, instance: Instance, damage: float, *, large: bool) -> tuple[tuple[File, ...], ...]:
