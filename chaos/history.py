@@ -17,7 +17,7 @@ from simulator.fc.state import Invocation
 from simulator.gateway import Call
 from simulator.kvstore.state import Backup, InstanceState
 
-SECRETS = ("SECRETKEY", "SECRETTOKEN", "SECRETURLSIGNATURE", "SECRETDIAGNOSTIC", "STS.", "Signature=")
+SECRETS = ("SECRETKEY", "SECRETTOKEN", "SECRETDIAGNOSTIC", "STS.", "Signature=")
 FINAL_EVENTS = ("backup_succeeded", "backup_failed")
 PROMPT_SECONDS = 12.0  # an invocation that begins so long after `since`, or after being sent, is prompt
 CLOCK_MARGIN = 2.0  # seconds around `since`; whether a backup that starts there counts depends on clocks

@@ -76,6 +76,17 @@ class InvocationClock:
                 self.open_calls -= 1
                 self._time = self._clock.time()
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Count one open call as not open while the block runs."""
+        with self._clock.changed:
+            self.open_calls -= 1
+        try:
+            yield
+        finally:
+            with self._clock.changed:
+                self.open_calls += 1
+
 
     @contextmanager
     def call_paused(self) -> Iterator[None]:
@@ -110,6 +121,15 @@ class CallClock:
     def sleep(self, seconds: float) -> None:
         """Sleep on behalf of the invocation that called."""
         self._clock.sleep_for(self._caller, seconds, in_call=True)
+
+    def awaiting(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield what the client sends. While it is awaited the call is not open: other calls may come first."""
+        while True:
+            with self._caller.away():
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
 
 
 class ExactClock(SimulatedClock):

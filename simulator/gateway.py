@@ -170,6 +170,8 @@ class Gateway:
                 if target.action:
                     self._authorize(caller, target, service)
                 asked = fault.request(request) if fault else request
+                if asked.stream and isinstance(clock, CallClock):
+                    asked = replace(asked, stream=clock.awaiting(asked.stream))
                 answer = service.perform(target, asked, call.request_id, fault.effect_after if fault else 0.0)
             if fault:
                 redirect_to = self._redirect_target() if fault.kind in REDIRECTS else ""
@@ -182,14 +184,18 @@ class Gateway:
 
         def chunks() -> Iterator[bytes]:
             is_logged = False
+            made = iter(body.chunks)
             try:
-                with _call_clock(call.credential, self._clock):
-                    for chunk in body.chunks:
-                        call.bytes_sent += len(chunk)
-                        if call.bytes_sent == body.size:
-                            is_logged = True
-                            self._log(call)
-                        yield chunk
+                while True:
+                    with _call_clock(call.credential, self._clock):  # not while the client takes its time
+                        chunk = next(made, None)
+                    if chunk is None:
+                        break
+                    call.bytes_sent += len(chunk)
+                    if call.bytes_sent == body.size:
+                        is_logged = True
+                        self._log(call)
+                    yield chunk
             finally:
                 if not is_logged:
                     self._log(call)
@@ -231,14 +237,15 @@ class _OpenCall:
 
     def ended(self) -> Call:
         """Return the call as it is kept."""
-        target, kill_switch = self.target, self.credential.kill_switch if self.credential else None
+        target, credential = self.target, self.credential
+        kill_switch = credential.kill_switch if credential else None
         return Call(
             self.number,
             self.began,
             target.operation if target else "",
             target.instance if target else "",
             target.region if target else None,
-            self.credential.access_key_id if self.credential else "",
+            (credential.issued_for or credential.access_key_id) if credential else "",
             kill_switch.request_id if kill_switch else None,
             self.status,
             self.code,

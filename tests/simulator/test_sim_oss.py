@@ -14,7 +14,7 @@ import requests
 from alibabacloud_oss_v2.exceptions import OperationError
 from oss_client import OssClient, StreamedBody, parts_of
 
-from simulator import Cloud, Fault, Faults, ram
+from simulator import Cloud, ExactClock, Fault, Faults, ram
 from simulator.faults import ALL_KINDS
 from simulator.kill_switch import KillSwitch
 from simulator.oss.content import MAX_IN_MEMORY
@@ -569,3 +569,31 @@ def test_files_of_what_is_gone_are_removed(cloud, client):
     assert len([*folder.iterdir()]) == 1
     cloud.oss.close()
     assert not folder.exists()
+
+
+def test_a_body_may_come_from_another_call_on_an_exact_clock():
+    """An upload that awaits its body, and a download that nobody reads on, keep no other call from its latency."""
+    body = data(8_000_000)
+    ended = []
+
+    def handler(_event, context, runtime):
+        client = OssClient(cloud, context.credentials)
+        for key in ("redis/a", "redis/b"):
+            client.put_object(key=key, body=body)
+        with client.get_object(key="redis/a").body as first, client.get_object(key="redis/b").body as second:
+            next(second.iter_bytes(block_size=1000))
+            client.put_object(key="redis/c", body=StreamedBody(slowly(client, first), len(body)))
+        ended.append(runtime.clock.time())
+
+    def slowly(client, content):
+        for chunk in content.iter_bytes(block_size=2_000_000):
+            client.head_object(key="redis/b")  # has a latency, too
+            yield chunk
+
+    with Cloud(settings=STORE, clock=ExactClock(0.0), handler=handler, latency=1.0) as cloud:
+        cloud.invoke_async(b"", delay=0.0)
+        cloud.invoke_async(b"", delay=0.5)
+        invocations = cloud.platform.drain()
+        assert [each.error for each in invocations] == [None, None]
+        assert cloud.store.objects["redis/c"].read() == body
+    assert ended == [9.0, 9.5]
