@@ -88,18 +88,6 @@ class InvocationClock:
                 self.open_calls += 1
 
 
-    @contextmanager
-    def call_paused(self) -> Iterator[None]:
-        """Count one open call less while the block runs."""
-        with self._clock.changed:
-            self.open_calls -= 1
-        try:
-            yield
-        finally:
-            with self._clock.changed:
-                self.open_calls += 1
-
-
 class CallClock:
     """The clock of a server thread that processes one invocation's call."""
 
@@ -108,15 +96,6 @@ class CallClock:
         self.monotonic = clock.time
         self.uniform = clock.uniform
         self._clock, self._caller = clock, caller
-
-    def received(self, stream: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield a request's body. While its sender makes the next bytes, which may take calls, this call waits."""
-        while True:
-            with self._caller.call_paused():
-                chunk = next(stream, None)
-            if chunk is None:
-                return
-            yield chunk
 
     def sleep(self, seconds: float) -> None:
         """Sleep on behalf of the invocation that called."""

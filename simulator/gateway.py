@@ -157,8 +157,6 @@ class Gateway:
         now = time.time() + service.clock_offset
         caller = signatures.verify(signature, credential, self._credentials, now, service)
         with _call_clock(caller, self._clock) as clock:
-            if request.stream and isinstance(clock, CallClock):
-                request = replace(request, stream=clock.received(iter(request.stream)))
             self._delay(clock)
             if target.action:
                 self._limits.check(target.action)
