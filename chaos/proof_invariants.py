@@ -43,7 +43,7 @@ def check(history: History, counts: Counter[str], violations: list[str]) -> None
 
 
 def _check_secrets(history: History, where: str, text: str, violations: list[str]) -> None:
-    for signature in history.cloud.addresses.signatures:
+    for signature in history.cloud.addresses.secrets:
         if signature in text or quote_plus(signature) in text:
             violations.append(f"address: {where} has the signature of an address")
             return
