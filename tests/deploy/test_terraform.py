@@ -504,8 +504,8 @@ ACTIONS = {
     ],
     "alicloud_oss_bucket": [
         "oss: PutBucket DeleteBucket ListBuckets GetBucketInfo GetBucketCors GetBucketWebsite GetBucketLogging",
-        "oss: GetBucketReferer GetBucketPolicy GetBucketTagging GetBucketTransferAcceleration GetBucketAccessMonitor",
-        "oss: GetBucketLifecycle PutBucketLifecycle DeleteBucketLifecycle PutBucketEncryption DeleteBucketEncryption",
+        "oss: GetBucketReferer GetBucketPolicy GetBucketTagging GetBucketTransferAcceleration GetBucketResourceGroup",
+        "oss: GetBucketLifecycle PutBucketLifecycle PutBucketEncryption",
     ],
     "alicloud_oss_bucket_public_access_block": [
         "oss: PutBucketPublicAccessBlock GetBucketPublicAccessBlock DeleteBucketPublicAccessBlock",

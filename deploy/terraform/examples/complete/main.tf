@@ -112,3 +112,7 @@ output "saved_searches" {
 output "next_steps" {
   value = module.redis_backup.next_steps
 }
+
+output "store_lifecycle_rule" {
+  value = module.redis_backup.store_lifecycle_rule
+}
