@@ -170,10 +170,10 @@ class _Invocation:
             open_items, wait_until=wait_until, watch_until=wait_until if kind.has_caller else self._watch_deadline(kind)
         )
         watch_until = self._watch_deadline(kind)
-        if to_read := [item for item in all_items if item.to_read and item.is_reading]:
+        self._reconciler.expire(all_items)
+        if to_read := [item for item in all_items if item.is_open and item.to_read and item.is_reading]:
             self._handover.send_follow_ups(items_by_request)  # first: reading may take longer than there is time
             self._reconciler.read(to_read, watch_until=watch_until)
-        self._reconciler.expire(all_items)
         not_followed = self._handover.send_follow_ups(items_by_request)
         left = [item for request in not_followed for item in items_by_request[request] if item.is_left]
         if unwatched := [item for item in left if item.needs_watch]:

@@ -1,9 +1,9 @@
-"""The cloud on one machine: R-KVStore, Function Compute and a log store over real sockets, without an account.
+"""The cloud on one machine: R-KVStore, Function Compute, OSS and a log store over real sockets, without an account.
 
 A test makes a `Cloud`; `python -m simulator --help` shows what a person can do. Nothing here is deployed with the
 function. The way of a call: `server` → `gateway` (`signatures`, `credentials`, `ram`, `rate_limits`, `faults`,
-`kill_switch`) → a service (`kvstore`, `fc`), each with `wire` → `operations` → `state`, and `errors`. The files of
-backups are in `downloads`, as `rdb` makes them; what the function writes is in `logstore`. `clock` and `exact_clock`
+`kill_switch`) → a service (`kvstore`, `fc`, `oss`), each with `wire` → `operations` → `state`, and `errors`. The files
+of backups are in `downloads`, as `rdb` makes them; what the function writes is in `logstore`. `clock` and `exact_clock`
 move the time, and `commands` has the commands.
 """
 

@@ -119,8 +119,9 @@ class Cloud:
         self._other_host: Server | None = None
         self._server = Server(self.gateway, port, tls, address.is_oss)
         self.platform.environment.update(self.endpoints() | self._settings)
-        if self._settings.get("BACKUP_STORE"):
-            self.oss.bucket(_bucket_of(self._settings["BACKUP_STORE"]), self._settings.get("BACKUP_STORE_REGION"))
+        bucket = _bucket_of(self._settings.get("BACKUP_STORE", ""))
+        if address.BUCKET_NAME.fullmatch(bucket):
+            self.oss.bucket(bucket, self._settings.get("BACKUP_STORE_REGION"))
 
     def __enter__(self) -> Cloud:
         self._server.start()

@@ -28,6 +28,7 @@ class Credential:
     security_token: str | None = None
     expires: float | None = None  # clock time
     kill_switch: KillSwitch | None = None
+    issued_for: str = ""  # the access key ID of the caller who was given an address that is signed with this one
 
     @property
     def is_role(self) -> bool:
@@ -46,8 +47,13 @@ class CredentialStore:
         self.user = Credential(USER_ACCESS_KEY_ID, USER_ACCESS_KEY_SECRET)
         self._known[self.user.access_key_id] = self.user
 
-    def issue(self, kill_switch: KillSwitch | None = None, lifetime: float = ROLE_LIFETIME) -> Credential:
-        """Return a new temporary credential of the function's role, valid for `lifetime` seconds of the clock."""
+    def issue(
+        self, kill_switch: KillSwitch | None = None, lifetime: float = ROLE_LIFETIME, issued_for: str = ""
+    ) -> Credential:
+        """Return a new temporary credential of the function's role, valid for `lifetime` seconds of the clock.
+
+        `issued_for`: the access key ID of the caller for whom it signs addresses.
+        """
         with self._lock:
             credential = Credential(
                 access_key_id=f"STS.{self._random_string(24)}",
@@ -55,6 +61,7 @@ class CredentialStore:
                 security_token=f"SECRETTOKEN{self._random_string(180)}==",
                 expires=self._clock.time() + lifetime,
                 kill_switch=kill_switch,
+                issued_for=issued_for,
             )
             self._known[credential.access_key_id] = credential
         return credential

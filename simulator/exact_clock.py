@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from simulator.clock import SimulatedClock
 
-QUIET_SECONDS = 0.02  # real; an invocation whose calls all wait, and that does nothing for so long, waits for them
+QUIET_SECONDS = 0.02  # real; an invocation whose threads and calls all sleep or wait for so long waits for them
 STUCK_SECONDS = 120.0  # real; an invocation that neither sleeps nor ends for so long is an error
 
 
@@ -76,6 +76,17 @@ class InvocationClock:
                 self.open_calls -= 1
                 self._time = self._clock.time()
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Count one open call as not open while the block runs."""
+        with self._clock.changed:
+            self.open_calls -= 1
+        try:
+            yield
+        finally:
+            with self._clock.changed:
+                self.open_calls += 1
+
 
 class CallClock:
     """The clock of a server thread that processes one invocation's call."""
@@ -89,6 +100,15 @@ class CallClock:
     def sleep(self, seconds: float) -> None:
         """Sleep on behalf of the invocation that called."""
         self._clock.sleep_for(self._caller, seconds, in_call=True)
+
+    def awaiting(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield what the client sends. While it is awaited the call is not open: other calls may come first."""
+        while True:
+            with self._caller.away():
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
 
 
 class ExactClock(SimulatedClock):
@@ -193,8 +213,9 @@ class ExactClock(SimulatedClock):
                 looks = self._looks
                 if self.changed.wait(QUIET_SECONDS):
                     continue
-                if clock.open_calls and clock.sleeping_calls >= clock.open_calls and looks == self._looks:
-                    self._turn = None  # it waits for calls that all wait, and has none to add
+                has_sleepers = any(sleeper.clock is clock for sleeper in self._asleep)
+                if has_sleepers and clock.sleeping_calls >= clock.open_calls and looks == self._looks:
+                    self._turn = None  # it waits for threads or calls that all sleep
                 elif time.monotonic() - began > STUCK_SECONDS:
                     raise RuntimeError(
                         f"an invocation has neither slept nor ended for {STUCK_SECONDS:.0f} real seconds"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from simulator import bodies
 from simulator.errors import ApiError
+from simulator.oss.operations import OPERATIONS as STORE_OPERATIONS
 from simulator.server import ConnectionDroppedError, Request, Response
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ READ_KINDS = (*BODY_KINDS, "whole", "denied")  # of an object; whole: the range 
 ALL_KINDS = (*KINDS, *ODD_ANSWERS, *SHORT_PAGES, *REDIRECTS, *READ_KINDS)
 READS = ("Download", "GetObject")
 READS_FAIL_BY = ("reset", "hang", "page502", "5xx", "internal", "unavailable", *REDIRECTS, *READ_KINDS)
+UPLOADS = ("PutObject", "UploadPart")
+STORE_FAILS_BY = ("reset", "hang", "page502", "5xx", "internal", "unavailable", "throttle-503", *REDIRECTS)
 DENIED = (403, "AccessDenied")
 COUNTED = {"DescribeBackups": ("Backups", "Backup"), "DescribeInstances": ("Instances", "KVStoreInstance")}
 LISTS = {**COUNTED, "DescribeBackupTasks": ("BackupJobs",), "DescribeClusterBackupList": ("ClusterBackups",)}
@@ -90,7 +93,13 @@ class Fault:
         return (self.after and not self.effect_after) or self.kind in (*SHORT_PAGES, *BODY_KINDS, "whole")
 
     def request(self, request: Request) -> Request:
-        """Return the request as the service sees it: without its range when the answer is to be the whole object."""
+        """Return the request as the service sees it.
+
+        Without its range when the answer is to be the whole object; with another byte in a body that is uploaded.
+        """
+        if self.kind == "flip" and request.stream:
+            middle = int(request.headers.get("content-length") or 0) // 2
+            return replace(request, stream=bodies.flip(request.stream, middle))
         if self.kind != "whole":
             return request
         return replace(request, headers={name: value for name, value in request.headers.items() if name != "range"})
@@ -247,6 +256,8 @@ def _applies(kind: str, operation: str) -> bool:
     """
     if operation in READS:
         return kind in READS_FAIL_BY
+    if operation in STORE_OPERATIONS:
+        return kind in STORE_FAILS_BY or (kind == "flip" and operation in UPLOADS)
     if kind in READ_KINDS:
         return False
     if kind in SHORT_PAGES:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from simulator import ram, signatures
 from simulator.endpoints import with_region
 from simulator.errors import ApiError
-from simulator.exact_clock import InvocationClock
+from simulator.exact_clock import CallClock, InvocationClock
 from simulator.faults import HANG_SECONDS, REDIRECTS, Fault
 from simulator.kill_switch import Killed
 from simulator.server import ConnectionDroppedError, Request, Response
@@ -44,6 +44,7 @@ class Target:
     action: str  # empty for what needs no permission: no policy and no rate limit holds for it
     resource: str
     hangs: bool = False  # nothing answers there
+    latency: float = 0.0  # seconds, besides that of all calls
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class Gateway:
         now = time.time() + service.clock_offset
         caller = signatures.verify(signature, credential, self._credentials, now, service)
         with _call_clock(caller, self._clock) as clock:
-            self._delay(clock)
+            self._delay(clock, target.latency)
             if target.action:
                 self._limits.check(target.action)
             fault = Fault("hang") if target.hangs else self._faults.next_fault(target.operation, target.instance)
@@ -168,6 +169,8 @@ class Gateway:
                 if target.action:
                     self._authorize(caller, target, service)
                 asked = fault.request(request) if fault else request
+                if asked.stream and isinstance(clock, CallClock):
+                    asked = replace(asked, stream=clock.awaiting(asked.stream))
                 answer = service.perform(target, asked, call.request_id, fault.effect_after if fault else 0.0)
             if fault:
                 redirect_to = self._redirect_target() if fault.kind in REDIRECTS else ""
@@ -180,23 +183,27 @@ class Gateway:
 
         def chunks() -> Iterator[bytes]:
             is_logged = False
+            made = iter(body.chunks)
             try:
-                with _call_clock(call.credential, self._clock):
-                    for chunk in body.chunks:
-                        call.bytes_sent += len(chunk)
-                        if call.bytes_sent == body.size:
-                            is_logged = True
-                            self._log(call)
-                        yield chunk
+                while True:
+                    with _call_clock(call.credential, self._clock):  # not while the client takes its time
+                        chunk = next(made, None)
+                    if chunk is None:
+                        break
+                    call.bytes_sent += len(chunk)
+                    if call.bytes_sent == body.size:
+                        is_logged = True
+                        self._log(call)
+                    yield chunk
             finally:
                 if not is_logged:
                     self._log(call)
 
         return replace(body, chunks=chunks())
 
-    def _delay(self, clock: Clock) -> None:
-        if self._latency:
-            clock.sleep(self._latency)
+    def _delay(self, clock: Clock, latency: float) -> None:
+        if self._latency + latency:
+            clock.sleep(self._latency + latency)
         if self._real_latency:
             time.sleep(self._real_latency)
 
@@ -229,14 +236,15 @@ class _OpenCall:
 
     def ended(self) -> Call:
         """Return the call as it is kept."""
-        target, kill_switch = self.target, self.credential.kill_switch if self.credential else None
+        target, credential = self.target, self.credential
+        kill_switch = credential.kill_switch if credential else None
         return Call(
             self.number,
             self.began,
             target.operation if target else "",
             target.instance if target else "",
             target.region if target else None,
-            self.credential.access_key_id if self.credential else "",
+            (credential.issued_for or credential.access_key_id) if credential else "",
             kill_switch.request_id if kill_switch else None,
             self.status,
             self.code,

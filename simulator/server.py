@@ -193,14 +193,15 @@ class _Reader:
     def _read_bytes(self, size: int) -> Iterator[bytes]:
         """Yield the next `size` bytes, as they arrive."""
         while size:
-            if not self._buffer and not self._receive(RECEIVE_BYTES):
+            if self._buffer:
+                body, self._buffer = self._buffer[:size], self._buffer[size:]
+            elif not (body := self._connection.recv(min(size, RECEIVE_BYTES))):
                 raise ValueError("connection ended inside a body")
-            body, self._buffer = self._buffer[:size], self._buffer[size:]
             size -= len(body)
             yield body
 
-    def _receive(self, size: int = 65536) -> bool:
-        received = self._connection.recv(size)
+    def _receive(self) -> bool:
+        received = self._connection.recv(65536)
         self._buffer += received
         return bool(received)
 

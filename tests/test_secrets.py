@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import subprocess
@@ -19,14 +18,14 @@ from redis_backup.alibaba.api_errors import redact
 from simulator import Behaviour, Cloud, Fault, Faults, Fleet, FunctionConfig, Instance, ram
 from simulator.faults import KINDS
 
-MARKS = ("SECRETKEY", "SECRETTOKEN", "SECRETURLSIGNATURE", "SECRETDIAGNOSTIC", "STS.", "Signature=", "FC STS")
+MARKS = ("SECRETKEY", "SECRETTOKEN", "SECRETDIAGNOSTIC", "STS.", "Signature=", "FC STS")
 
 
 def searched(cloud: Cloud) -> list[str]:
     """What secrets got out, by any way: stdout, stderr, logging, the answers and the errors."""
     assert cloud.platform.invocations
     text = "\n".join(invocation.everything() for invocation in cloud.platform.invocations)
-    return [mark for mark in MARKS if mark in text]
+    return [mark for mark in (*MARKS, *cloud.addresses.secrets) if mark in text]
 
 
 @pytest.fixture
@@ -114,7 +113,7 @@ def test_download_urls_stay_where_they_are(make_cloud) -> None:
     cloud.platform.drain()
     done = [record["instance_id"] for record in cloud.logs.records if record["event"] == "backup_succeeded"]
     assert sorted(done) == ["r-1", "r-c", "r-n"]
-    assert "SECRETURLSIGNATURE" in json.dumps(answers)
+    assert cloud.addresses.secrets
     assert searched(cloud) == []
 
 

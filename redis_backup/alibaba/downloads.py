@@ -118,11 +118,12 @@ class Downloads:
 def _content_range(answer: Any, start: int, end: int) -> tuple[int, int | None]:
     """Return a file's size, and how many bytes come; None if the answer is not the range that was asked for.
 
-    An empty file has no range: OSS answers 200 without a body.
+    A file that is shorter than the range is answered by OSS with 200 and all of it.
     """
     headers = answer.headers
-    if answer.status_code == 200 and headers.get("Content-Length") == "0" and "x-oss-request-id" in headers:
-        return 0, 0
+    if answer.status_code == 200 and start == 0 and "x-oss-request-id" in headers:
+        size = parsing.number(headers.get("Content-Length"))
+        return (size, size) if size is not None and 0 <= size < end else (0, None)
     match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", headers.get("Content-Range", ""))
     if answer.status_code != 206 or not match:
         return 0, None

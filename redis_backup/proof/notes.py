@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redis_backup.proof.rdb import END_SIZE, Ends, judge_ends
+from redis_backup.states import ErrorKind, Problem
 
 _VERSION = 1
 _PART_SIZE = 8 << 20  # bytes of a part
@@ -83,13 +84,14 @@ class FileNote:
 class Note:
     """What has been read of a backup. `corrupt`: what was found, if it is; `bytes_read`: by all readings so far.
 
-    `is_paused`: its reader has stopped in time, so that the next one need not wait.
+    `is_paused`: its reader has stopped in time, so that the next one need not wait; `problem`: why it got no further.
     """
 
     files: list[FileNote] = field(default_factory=list)
     corrupt: str = ""
     bytes_read: int = 0
     is_paused: bool = False
+    problem: Problem | None = None
 
     @property
     def size(self) -> int:
@@ -109,6 +111,7 @@ class Note:
                 "corrupt": self.corrupt,
                 "bytes_read": self.bytes_read,
                 "paused": self.is_paused,
+                "problem": _write_problem(self.problem),
                 "files": [_write_file(file) for file in self.files],
             },
             separators=(",", ":"),
@@ -126,9 +129,24 @@ def read_note(content: bytes) -> Note:
         if fields["version"] != _VERSION:
             return Note()
         files = [_read_file(each) for each in fields["files"]]
-        return Note(files, str(fields["corrupt"]), int(fields["bytes_read"]), fields["paused"] is True)
+        problem = _read_problem(fields["problem"])
+        return Note(files, str(fields["corrupt"]), int(fields["bytes_read"]), fields["paused"] is True, problem)
     except (ValueError, KeyError, TypeError, AttributeError):
         return Note()
+
+
+def _write_problem(problem: Problem | None) -> dict[str, str | None] | None:
+    if problem is None:
+        return None
+    return {"code": problem.code, "message": problem.message, "kind": problem.kind.value, "hint": problem.hint}
+
+
+def _read_problem(fields: dict[str, Any] | None) -> Problem | None:
+    if fields is None:
+        return None
+    hint = fields["hint"]
+    code, message = str(fields["code"]), str(fields["message"])
+    return Problem(code, message, ErrorKind(fields["kind"]), hint=None if hint is None else str(hint))
 
 
 def _write_file(file: FileNote) -> dict[str, Any]:

@@ -70,6 +70,7 @@ class Reading:
             problem = error.problem
         self._source.is_stopped = True
         self._note.is_paused = True
+        self._note.problem = problem or self._note.problem
         try:
             self._write_note()
             if self._note.corrupt and self._copier:
@@ -78,7 +79,7 @@ class Reading:
             problem = problem or error.problem
         if self._note.corrupt:
             return Verdict(corrupt=self._note.corrupt, bytes_read=self._note.bytes_read)
-        return Verdict(problem=problem, progress=self._note.progress, bytes_read=self._note.bytes_read)
+        return Verdict(problem=self._note.problem, progress=self._note.progress, bytes_read=self._note.bytes_read)
 
     def _begin(self) -> None:
         """Take up the note, or begin one; look at the ends of each file."""
@@ -98,7 +99,7 @@ class Reading:
 
     def _look(self, name: str, file: BackupFile) -> FileNote:
         """Look at the ends of a file."""
-        size, first, last = self._source.ends(file)
+        size, first, last = self._source.ends(file, twice=True)
         note = FileNote(name, file.node, file.job_id, size, first, last)
         if note.ends.format is rdb.Format.BROKEN:
             self._is_corrupt(note, note.ends.found)
@@ -176,7 +177,7 @@ class Reading:
             if part is None:
                 self._forget_upload(file, upload_id)
             elif file.upload_id == upload_id:
-                file.parts[number] = part
+                file.parts[number], self._note.problem = part, None
 
         return note
 

@@ -150,13 +150,18 @@ class Reconciler:
     def _expired(self, item: WorkItem) -> Outcome:
         code = item.outcome.error.code if item.outcome.error else item.recorded[1] if item.recorded else ""
         last = f"; last error {code}" if code else ""
+        hint = (
+            "check the instance's backup jobs in the console; to wait for them, run "
+            "`redis-backup … --since TIME --wait 2h`"
+        )
         if item.outcome.state is State.VERIFYING:
             last += "; the backup itself is complete, but was not read back"
+            hint = item.outcome.error.hint if item.outcome.error and item.outcome.error.hint else ""
+            hint = f"{hint or 'raise BACKUP_FOLLOW_HOURS'}; then send the request again with the same `since`"
         problem = Problem(
             "FollowUpExpired",
             f"still {item.outcome.state.value} {self._settings.follow_hours:g} h after the request{last}",
             ErrorKind.UNKNOWN,
-            hint="check the instance's backup jobs in the console; to wait for them, run "
-            "`redis-backup … --since TIME --wait 2h`",
+            hint=hint,
         )
         return Outcome(State.FAILED, item.outcome.job_ids, item.outcome.adopted, item.outcome.attempts, error=problem)

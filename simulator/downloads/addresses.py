@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from simulator import signatures
 from simulator.downloads import errors
@@ -57,11 +57,11 @@ class Addresses:
         endpoint: Callable[[], str],
     ) -> None:
         """Create it. `behaviour` returns the service's; `endpoint` the URL of the server that answers."""
-        self.signatures: list[str] = []  # of all addresses that were listed: whoever has one may read the backup
+        self.secrets: set[str] = set()  # signatures of all addresses that were listed, also as they are in a URL
         self._credentials, self._clock = credentials, clock
         self._behaviour, self._endpoint = behaviour, endpoint
         self._objects: dict[str, Address] = {}  # by path
-        self._uses: Counter[str] = Counter()  # by signature
+        self._uses: Counter[str] = Counter()  # by path and signature
         self._closed_port: socket.socket | None = None
         self._lock = threading.Lock()
 
@@ -77,7 +77,8 @@ class Addresses:
             if not isinstance(address, Address):
                 raise TypeError(f"not an address: {address!r}")
             if not issued:
-                issued.append(self._credentials.issue(caller.kill_switch if caller else None, math.inf))
+                kill_switch = caller.kill_switch if caller else None
+                issued.append(self._credentials.issue(kill_switch, math.inf, access_key_id))
             return self._sign(address, issued[0])
 
         return sign
@@ -88,7 +89,7 @@ class Addresses:
         if address is None:
             raise oss_errors.no_such_key(request.path.split("/", 3)[-1])
         expires, now = request.query.get("Expires", ""), self._clock.time()
-        used_up = self._uses[request.query.get("Signature", "")] >= (self._behaviour().address_uses or math.inf)
+        used_up = self._uses[_key(request)] >= (self._behaviour().address_uses or math.inf)
         if expires.isdecimal() and (now > int(expires) or used_up):
             raise errors.expired(int(expires), now)
         return address
@@ -96,11 +97,7 @@ class Addresses:
     def count_use(self, request: Request) -> None:
         """Count one download by the request's address."""
         with self._lock:
-            self._uses[request.query["Signature"]] += 1
-
-    def hangs(self, address: Address) -> bool:
-        """Return whether nothing answers at this address."""
-        return self._behaviour().unreachable.get(address.way) == "timeout"
+            self._uses[_key(request)] += 1
 
     def close(self) -> None:
         """Free the port that refuses connections."""
@@ -115,7 +112,7 @@ class Addresses:
         signature = signatures.url_signature(credential.access_key_secret, text)
         with self._lock:
             self._objects[address.path] = address
-            self.signatures.append(signature)
+            self.secrets |= {signature, quote(signature, safe="")}
         host = (
             self._refusing_host() if self._behaviour().unreachable.get(address.way) == "refused" else self._endpoint()
         )
@@ -128,3 +125,7 @@ class Addresses:
                 self._closed_port = socket.socket()
                 self._closed_port.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{self._closed_port.getsockname()[1]}"
+
+
+def _key(request: Request) -> str:
+    return request.path + request.query.get("Signature", "")

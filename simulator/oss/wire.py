@@ -42,9 +42,13 @@ class ObjectStorageWire:
         return self._storage.clock_offset
 
     def find(self, target: Target, request: Request) -> None:
-        """Raise ApiError unless the bucket exists, in the region that the request is signed for."""
-        if self._storage.find(address.of(request)[0]).region != target.region:
-            raise errors.wrong_region()
+        """Raise ApiError unless the bucket exists, in the region that the request is signed for.
+
+        The endpoint is that of every region here, so the signature's region stands for it.
+        """
+        bucket = self._storage.find(address.of(request)[0])
+        if bucket.region != target.region:
+            raise errors.wrong_region(bucket.name, bucket.region)
 
     def perform(self, target: Target, request: Request, request_id: str, delay: float = 0.0) -> Response:  # noqa: ARG002
         """Perform the operation and return its answer. Raise ApiError when it is refused."""

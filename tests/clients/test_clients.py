@@ -19,12 +19,15 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from simulator import Cloud, Fleet, Instance, ScaledClock
+from simulator import Cloud, Fleet, Instance, ScaledClock, ram
 from simulator.fc.invocation import load_project
+from simulator.oss.content import CRC64
+from simulator.oss.operations import OPERATIONS
 from simulator.server import Request, Response, Server
 
 HERE = Path(__file__).parent
 CLIENTS = HERE.parents[1] / "build" / "clients"
+OSS_PACKAGE = "ali-oss@6.23.0"
 NODE_PACKAGES = ("@alicloud/r-kvstore20150101@6.4.0", "@alicloud/fc20230330@4.7.6")
 PYTHON_PACKAGE = "aliyun-python-sdk-r-kvstore==2.20.17"
 EVENTBRIDGE_PACKAGE = "alibabacloud-eventbridge20200401==8.7.0"
@@ -80,6 +83,33 @@ def test_the_official_node_sdks(cloud: Cloud) -> None:
         "report": {"states": ["succeeded"], "adopted": True},
     }
     assert (backup.retention_days, len(cloud.kvstore.instance("r-a").backups)) == (30, 1)
+
+
+def test_the_official_node_sdk_of_oss() -> None:
+    npm = ["npm", "install", "--prefix", "{}", "--no-audit", "--no-fund", "--ignore-scripts", OSS_PACKAGE]
+    folder = installed("ali-oss", npm)
+    policy = ram.allow(["oss:*"], ["acs:oss:*:*:backups", "acs:oss:*:*:backups/redis/*"])
+    with Cloud(settings={"BACKUP_STORE": "oss://backups/redis"}, policy=policy) as cloud:
+        environ = cloud.environ(cloud.credentials.issue())
+        text = seen_by(["node", str(HERE / "ali_oss.mjs"), "backups"], cloud, **environ, CLIENTS=str(folder))
+        assert json.loads(text) == {
+            "crc64": str(CRC64.calc(b"0123456789")),
+            "refused": [409, "FileAlreadyExists"],
+            "range": [206, "234", "bytes 2-4/10"],
+            "outside": [200, "0123456789"],
+            "head": [200, "10", '"781E5E245D69B566979B86E28D23F2C7"'],
+            "missing": [[404, "NoSuchKey"], [404, "NoSuchKey"]],
+            "parts": [200, True],
+            "whole": True,
+            "listedParts": [[1, 1000]],
+            "uploads": [["redis/1234/unfinished.rdb", True]],
+            "aborted": [],
+            "objects": [["redis/1234/a b+ü.json", 10], ["redis/1234/parts.rdb", 450 * 1024]],
+            "deleted": [404, "NoSuchKey"],
+            "denied": [403, "AccessDenied"],
+        }
+        assert ([*cloud.store.objects], cloud.store.uploads) == (["redis/1234/parts.rdb"], {})
+        assert {call.operation for call in cloud.calls} == {*OPERATIONS}
 
 
 def test_the_older_python_sdk(cloud: Cloud) -> None:

@@ -10,7 +10,7 @@ from Tea.exceptions import TeaException
 
 from simulator import Behaviour, Cloud, ExactClock, Fault, Faults, Fleet, FunctionConfig, Instance, SimulatedClock
 from simulator.clock import DEFAULT_START
-from simulator.faults import ALL_KINDS, ODD_ANSWERS
+from simulator.faults import ALL_KINDS, ODD_ANSWERS, READ_KINDS, READS_FAIL_BY
 
 ONE = Fleet([Instance("r-1", duration=30)])
 WINDOW = {"start_time": "2026-11-24T01:00Z", "end_time": "2026-11-24T23:00Z"}
@@ -112,8 +112,9 @@ def test_chance_draws_every_kind_only_where_it_can_be_told():
     def kinds(operation):
         return {faults.next_fault(operation, f"r-{n}").kind for n in range(1500)}
 
-    assert kinds("DescribeBackups") == set(ALL_KINDS)
-    assert kinds("DescribeBackupTasks") == set(ALL_KINDS) - {"empty-page", "cut-page"}
+    assert kinds("DescribeBackups") == set(ALL_KINDS) - set(READ_KINDS)
+    assert kinds("DescribeBackupTasks") == set(ALL_KINDS) - set(READ_KINDS) - {"empty-page", "cut-page"}
+    assert kinds("Download") == set(READS_FAIL_BY) > set(READ_KINDS)
     assert not kinds("InvokeFunction") & set(ODD_ANSWERS)
     late = [fault for n in range(500) if (fault := faults.next_fault("CreateBackup", f"x-{n}")).effect_after]
     assert late
