@@ -355,7 +355,9 @@ HEALTHY = Night(
             progress=0,
             backup_size=2097152,
         ),
-        QUIET.report("2026-11-24T02:10:00.200Z", ok=True, done=True, follow=True, succeeded=1, verifying=1, instances=2),
+        QUIET.report(
+            "2026-11-24T02:10:00.200Z", ok=True, done=True, follow=True, succeeded=1, verifying=1, instances=2
+        ),
         *(
             QUIET.state(  # the follow-up that was sent before the files were read says it again
                 f"2026-11-24T02:1{minute}:10.000Z",
@@ -443,7 +445,14 @@ PROVED = Night(
             "2026-11-24T02:05:10.000Z", "backup_verifying", SLOW, "WARNING", follow=True, job_ids="20002", **UNREACHED
         ),
         PROVING.state(
-            "2026-11-24T02:05:20.000Z", "warning", BROKEN, "WARNING", follow=True, job_ids="20003", attempts=1, **CORRUPT
+            "2026-11-24T02:05:20.000Z",
+            "warning",
+            BROKEN,
+            "WARNING",
+            follow=True,
+            job_ids="20003",
+            attempts=1,
+            **CORRUPT,
         ),
         PROVING.state("2026-11-24T02:06:30.000Z", "backup_started", BROKEN, follow=True, job_ids="20004", attempts=2),
         _read(PROVING, "2026-11-24T02:06:40.000Z", "20001", STANDARD, 2097188),  # some of it twice

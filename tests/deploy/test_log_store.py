@@ -213,7 +213,10 @@ def test_the_dashboard_shows_how_many_backups_were_verified_and_what_that_read()
     assert rows(SHIPPED["dashboard/Verified in a day, in percent"], PROVED) == [{"percent": 80}]
     days = rows(SHIPPED["dashboard/Bytes read by the day"], PROVED)
     assert [day["bytes_read"] for day in days] == [2 * 1048594, 2097188 + 1048594 + 18]
-    for chart, query in (("Verified backups", "verified-backups"), ("Newest backup not verified", "unverified-backups")):
+    for chart, query in (
+        ("Verified backups", "verified-backups"),
+        ("Newest backup not verified", "unverified-backups"),
+    ):
         assert SHIPPED[f"dashboard/{chart}"] == SHIPPED[f"queries/{query}"]
 
 
