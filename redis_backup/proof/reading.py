@@ -99,7 +99,7 @@ class Reading:
 
     def _look(self, name: str, file: BackupFile) -> FileNote:
         """Look at the ends of a file."""
-        size, first, last = self._source.ends(file)
+        size, first, last = self._source.ends(file, twice=True)
         note = FileNote(name, file.node, file.job_id, size, first, last)
         if note.ends.format is rdb.Format.BROKEN:
             self._is_corrupt(note, note.ends.found)

@@ -99,10 +99,6 @@ class Addresses:
         with self._lock:
             self._uses[_key(request)] += 1
 
-    def hangs(self, address: Address) -> bool:
-        """Return whether nothing answers at this address."""
-        return self._behaviour().unreachable.get(address.way) == "timeout"
-
     def close(self) -> None:
         """Free the port that refuses connections."""
         if self._closed_port:

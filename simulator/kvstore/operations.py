@@ -34,6 +34,7 @@ class Behaviour:
     address_lifetime: float = 3600.0  # seconds for which a file's pre-signed address is good
     address_uses: int | None = None  # or after how many downloads it has expired
     unreachable: Mapping[str, str] = field(default_factory=dict)  # intranet, internet: refused (when listed) or timeout
+    download_latency: float = 0.0  # seconds that a download takes before its first byte
     download_pace: float | None = None  # real bytes a second of each download
     extra_total: Mapping[str, int] = field(default_factory=dict)  # by operation: how much too large TotalCount is
 
