@@ -42,18 +42,9 @@ def check(history: History, counts: Counter[str], violations: list[str]) -> None
 
 
 def _check_secrets(history: History, where: str, text: str, violations: list[str]) -> None:
-<<<<<<< HEAD
-    for signature in history.cloud.addresses.secrets:
-        if signature in text or quote_plus(signature) in text:
-            violations.append(f"address: {where} has the signature of an address")
-            return
-    if "OSSAccessKeyId" in text or "security-token=" in text:
-        violations.append(f"address: {where} has an address")
-=======
     marks = ("OSSAccessKeyId", "security-token=", *history.cloud.addresses.secrets)
     if any(mark in text for mark in marks):
         violations.append(f"address: {where} has the address of a file, or its signature")
->>>>>>> 6b057b228090a081bc011d2f78e2f54bcb636086
 
 
 def _check_object(
