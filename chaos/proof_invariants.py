@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter
 from typing import Any
-from urllib.parse import quote_plus
 
 from chaos.history import History, InstanceHistory
 from chaos.judgement import CORRUPT, names_of
@@ -43,12 +42,9 @@ def check(history: History, counts: Counter[str], violations: list[str]) -> None
 
 
 def _check_secrets(history: History, where: str, text: str, violations: list[str]) -> None:
-    for signature in history.cloud.addresses.secrets:
-        if signature in text or quote_plus(signature) in text:
-            violations.append(f"address: {where} has the signature of an address")
-            return
-    if "OSSAccessKeyId" in text or "security-token=" in text:
-        violations.append(f"address: {where} has an address")
+    marks = ("OSSAccessKeyId", "security-token=", *history.cloud.addresses.secrets)
+    if any(mark in text for mark in marks):
+        violations.append(f"address: {where} has the address of a file, or its signature")
 
 
 def _check_object(

@@ -29,6 +29,8 @@ PROGRAMS = {
     "job-ids",
     "redis-server",
     "redis-check-rdb",
+    "unknown-format",
+    "x-oss-forbid-overwrite",
 }  # not saved searches
 
 
