@@ -317,19 +317,6 @@ def test_chaos_sees_what_is_wrong_with_a_proof(
     assert run_plan(plan, handler).kinds >= expected
 
 
-"receipt",
-    "copy",
-    "corrupt",
-    "verified",
-    "upload",
-    "address",
-    "bytes",
-    "unread",
-    "untrue",
-    "dry run",
-}
-
-
 def test_chaos_sees_that_a_backup_is_not_read() -> None:
     assert "unread" in run_plan(_proving("full"), _creating(1)).kinds
 
