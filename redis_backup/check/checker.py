@@ -1,7 +1,7 @@
 """Check the function on the account that it runs in: all that a first night could fail on. No backup is started.
 
     event ─► settings, time-out, memory ─► each region: R-KVStore, each permission (`permissions`)
-          ─► credentials, clock ─► the instances that the event names: a dry run (`instances`)
+          ─► credentials, clock ─► the instances that the event names: a dry run (`dry_run`)
           ─► the store, and one byte of a backup's file (`storage`)
           ─► the function invokes itself, twice with one task ID ─► a line to look for in the log store
 
@@ -23,7 +23,7 @@ from redis_backup.alibaba.retries import run_in_parallel
 from redis_backup.alibaba.rkvstore import RKVStore
 from redis_backup.backoff import Deadline
 from redis_backup.check import patterns
-from redis_backup.check.instances import check_instances
+from redis_backup.check.dry_run import check_instances
 from redis_backup.check.permissions import RegionCheck
 from redis_backup.check.storage import StorageCheck
 from redis_backup.context import Context, request_time

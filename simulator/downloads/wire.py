@@ -5,7 +5,6 @@ https://www.alibabacloud.com/help/en/oss/developer-reference/getobject
 
 from __future__ import annotations
 
-import re
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from simulator.downloads import errors
 from simulator.errors import ApiError
 from simulator.gateway import Target
 from simulator.oss import errors as oss_errors
+from simulator.oss.ranges import range_of
 from simulator.oss.wire import refusal, short_id
 from simulator.server import Request, Response
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from simulator.kvstore.operations import KVStore
 
 OPERATION = "Download"
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)(?:,.*)?")
 
 
 class DownloadsWire:
@@ -44,7 +43,9 @@ class DownloadsWire:
         There is no action and no resource: whoever has an address needs no permission.
         """
         address = self._addresses.find(request)
-        return Target(OPERATION, address.instance, address.region, "", "", self._addresses.hangs(address))
+        behaviour = self._kvstore.behaviour
+        hangs = behaviour.unreachable.get(address.way) == "timeout"
+        return Target(OPERATION, address.instance, address.region, "", "", hangs, behaviour.download_latency)
 
     def find(self, target: Target, request: Request) -> None:
         """Do nothing: `target` has found the file."""
@@ -65,21 +66,6 @@ class DownloadsWire:
     def refuse(self, error: ApiError, request: Request, request_id: str) -> Response:
         """Return the answer for an error."""
         return refusal(error, request, request_id)
-
-
-def range_of(text: str, size: int) -> tuple[int, int] | None:
-    """Return where a range begins and ends in a file of `size` bytes; None when all of it is sent.
-
-    `"bytes=0-8"` → `(0, 9)`; `"bytes=-9"` → `(size - 9, size)`; `"bytes=9-"` → `(9, size)`. Of several ranges the first
-    counts, and one that is not inside the file does not count:
-    https://www.alibabacloud.com/help/en/oss/how-to-obtain-oss-resources-by-segmenting-http-range-requests
-    """
-    match = _RANGE.fullmatch(text)
-    if not match or match.groups() == ("", ""):
-        return None
-    first, last = match.groups()
-    start, stop = (int(first), int(last) + 1 if last else size) if first else (size - int(last), size)
-    return (start, stop) if 0 <= start < stop <= size else None
 
 
 def _headers(address: Address, request_id: str) -> dict[str, str]:

@@ -111,9 +111,9 @@ def wrong_signature(canonical_request: str) -> ApiError:
 
 
 def translated(error: ApiError) -> ApiError:
-    """Return OSS's error for one that the gateway raised with R-KVStore's code; others as they are."""
+    """Return OSS's error for one that the gateway raised with R-KVStore's code; others, and OSS's own, as they are."""
     code = "Throttling" if error.code.startswith("Throttling") else error.code
-    if code not in _OWN:
+    if code not in _OWN or "EC" in error.details:
         return error
     status, own_code, message, detailed_code = _OWN[code]
     return _error(status, own_code, message or error.message, detailed_code, **error.details)
@@ -125,6 +125,12 @@ def _error(status: int, code: str, message: str, detailed_code: str, **details: 
 
 _OWN = {  # the gateway's code: status, code, message (the gateway's, if empty), EC
     "MissingAccessKeyId": (403, "AccessDenied", "Anonymous access is forbidden for this operation.", "0003-00000501"),
+    "AccessDenied": (
+        403,
+        "AccessDenied",
+        "You have no right to access this object because of bucket acl.",
+        "0003-00000001",
+    ),
     "IncompleteSignature": (400, "InvalidArgument", "Authorization header is invalid.", "0002-00000202"),
     "InvalidSecurityToken.Malformed": (
         403,

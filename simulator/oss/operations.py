@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -11,9 +10,9 @@ from itertools import pairwise
 from urllib.parse import quote
 
 from simulator.bodies import Body
-from simulator.errors import ApiError
 from simulator.oss import errors, listing, xml
 from simulator.oss.content import Segment
+from simulator.oss.ranges import range_of
 from simulator.oss.state import Bucket, Part, StoredObject
 from simulator.server import Request, Response
 
@@ -22,7 +21,6 @@ MAX_PARTS = 10_000
 MAX_BODY_BYTES = 5 * 1024**3
 MAX_XML_BYTES = 2 * 1024**2
 _KEPT_HEADERS = ("content-type", "cache-control", "content-disposition", "content-encoding", "expires")
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)(?:,.*)?")
 
 
 @dataclass(frozen=True)
@@ -49,11 +47,12 @@ def _get_object(bucket: Bucket, key: str, request: Request) -> Response:
     """
     stored = bucket.get(key)
     headers = _object_headers(bucket, stored)
-    start, end = _range(request, stored.size)
-    if end is None:
-        return Response(200, b"", headers, stream=Body(stored.size, stored.content.read()))
-    headers["Content-Range"] = f"bytes {start}-{end - 1}/{stored.size}"
-    return Response(206, b"", headers, stream=Body(end - start, stored.content.read(start, end)))
+    is_standard = request.headers.get("x-oss-range-behavior") == "standard"
+    part = range_of(request.headers.get("range", ""), stored.size, standard=is_standard)
+    start, end = part or (0, stored.size)
+    if part:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{stored.size}"
+    return Response(206 if part else 200, headers=headers, stream=Body(end - start, stored.content.read(start, end)))
 
 
 def _head_object(bucket: Bucket, key: str, request: Request) -> Response:  # noqa: ARG001
@@ -180,25 +179,6 @@ def _forbids_overwrite(request: Request) -> bool:
     return value.lower() == "true"
 
 
-def _range(request: Request, size: int) -> tuple[int, int | None]:
-    """Return the first byte that is wanted, and the one after the last; None for the whole object.
-
-    Of several ranges the first counts. Raise ApiError (416) for one outside the object, if the request asks for that.
-    """
-    match = _RANGE.fullmatch(request.headers.get("range", ""))
-    if not match or not (match[1] or match[2]):
-        return 0, None
-    start = int(match[1]) if match[1] else size - int(match[2])
-    end = int(match[2]) + 1 if match[1] and match[2] else size
-    if 0 <= start < end <= size:
-        return start, end
-    if request.headers.get("x-oss-range-behavior") != "standard":
-        return 0, None
-    if start >= size or start >= end:
-        raise errors.invalid_range(size)
-    return max(0, start), min(end, size)
-
-
 def _kept(request: Request) -> dict[str, str]:
     return {
         name: value
@@ -226,6 +206,3 @@ def _checksums(etag: str, crc64: int) -> dict[str, str]:
 
 def _version(bucket: Bucket, stored: StoredObject) -> dict[str, str]:
     return {"x-oss-version-id": stored.version_id} if bucket.versioned else {}
-
-
-__all__ = ["OPERATIONS", "ApiError", "Operation", "name_of"]
