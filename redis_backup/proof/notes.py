@@ -35,7 +35,8 @@ class FileNote:
     """What has been read of one file. `first`, `last`: its ends; `parts`: by their numbers, from 0.
 
     `upload_id`: of the multipart upload of its copy; `wrong`: the checksums of readings that were not the one that the
-    file states; `is_done`: it was read to its end, and copied if that is asked for.
+    file states; `is_read`: it was read to its end, as far as there is something to compare with; `is_copied`: its copy
+    is complete. A reading that does not copy leaves what belongs to the copy as it is.
     """
 
     name: str
@@ -47,7 +48,8 @@ class FileNote:
     parts: dict[int, Part] = field(default_factory=dict)
     upload_id: str = ""
     wrong: list[int] = field(default_factory=list)
-    is_done: bool = False
+    is_read: bool = False
+    is_copied: bool = False
 
     @property
     def ends(self) -> Ends:
@@ -74,10 +76,27 @@ class FileNote:
         start, end = self.bounds(number)
         return end - start
 
-    @property
-    def bytes_done(self) -> int:
-        """Return the bytes that were read of it."""
-        return self.size if self.is_done else sum(self.length(number) for number in self.parts)
+    def is_done(self, *, copied: bool) -> bool:
+        """Return whether nothing has to be read of it any more. `copied`: a copy is asked for."""
+        return self.is_copied if copied else self.is_read
+
+    def missing(self, *, copied: bool) -> list[int]:
+        """Return the numbers of the parts that have to be read, or to be read and copied."""
+        return [
+            number
+            for number in range(self.part_count)
+            if number not in self.parts or (copied and not self.parts[number].etag)
+        ]
+
+    def forget_parts(self) -> None:
+        """Forget its parts: it has to be read again."""
+        self.parts, self.is_read = {}, False
+
+    def bytes_done(self, *, copied: bool) -> int:
+        """Return the bytes that were read of it, and copied if that is asked for."""
+        if self.is_done(copied=copied):
+            return self.size
+        return self.size - sum(self.length(number) for number in self.missing(copied=copied))
 
 
 @dataclass
@@ -98,10 +117,10 @@ class Note:
         """Return the bytes of all files."""
         return sum(file.size for file in self.files)
 
-    @property
-    def progress(self) -> int:
-        """Return how much has been read, in percent."""
-        return 100 * sum(file.bytes_done for file in self.files) // self.size if self.size else 0
+    def progress(self, *, copied: bool) -> int:
+        """Return how much has been read (and copied, if that is asked for), in percent."""
+        done = sum(file.bytes_done(copied=copied) for file in self.files)
+        return 100 * done // self.size if self.size else 0
 
     def write(self) -> bytes:
         """Write what `read_note` reads."""
@@ -159,7 +178,8 @@ def _write_file(file: FileNote) -> dict[str, Any]:
         "last": file.last.hex(),
         "upload_id": file.upload_id,
         "wrong": [f"{crc:x}" for crc in file.wrong],
-        "done": file.is_done,
+        "read": file.is_read,
+        "copied": file.is_copied,
         "parts": {str(number): f"{part.crc64:x},{part.oss_crc64:x},{part.etag}" for number, part in _sorted(file)},
     }
 
@@ -173,7 +193,8 @@ def _read_file(fields: dict[str, Any]) -> FileNote:
     file = FileNote(str(fields["name"]), str(fields["node"]), str(fields["job_id"]), int(fields["size"]), first, last)
     if file.size < 0 or len(first) > END_SIZE or len(first) != min(END_SIZE, file.size):
         raise ValueError
-    file.upload_id, file.is_done = str(fields["upload_id"]), fields["done"] is True
+    file.upload_id = str(fields["upload_id"])
+    file.is_read, file.is_copied = fields["read"] is True, fields["copied"] is True
     file.wrong = [int(crc, 16) for crc in fields["wrong"]]
     for number, text in fields["parts"].items():
         crc64, oss_crc64, etag = text.split(",")

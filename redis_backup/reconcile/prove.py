@@ -74,13 +74,12 @@ class Prover:
                 item.known = replace(item.known, attempts=_with_ended(item.known.attempts, backup, verdicts[backup]))
         return replace(seen, backups=backups)
 
-    def read(self, item: WorkItem) -> None:
-        """Read the files of `item.to_read`, as far as there is time, and keep the verdict in `item.verdicts`."""
-        if backup := item.to_read:
-            item.to_read = None
-            proof = item.request.proof_of(item.instance)
-            reading = Reading(backup, proof, self._source(item, backup), self.store(), self._clock, self._deadline)
-            item.verdicts[backup.name] = reading.run()
+    def read(self, item: WorkItem, backup: ReadableBackup) -> Verdict:
+        """Read the files of a backup, as far as there is time, and keep the verdict in `item.verdicts`."""
+        proof = item.request.proof_of(item.instance)
+        reading = Reading(backup, proof, self._source(item, backup), self.store(), self._clock, self._deadline)
+        verdict = item.verdicts[backup.name] = reading.run()
+        return verdict
 
     def store(self) -> ProofStore:
         """Return the store. It is not used without the setting: such a request is refused."""
@@ -144,7 +143,9 @@ class Prover:
         if note.corrupt:
             return Verdict(corrupt=note.corrupt), False
         is_being_read = not note.is_paused and answer.value[1] < _NOTE_IS_FRESH
-        verdict = Verdict(problem=note.problem, progress=note.progress, is_being_read=is_being_read)
+        verdict = Verdict(
+            problem=note.problem, progress=note.progress(copied=proof is Proof.COPY), is_being_read=is_being_read
+        )
         return verdict, not is_being_read
 
     def _quick_verdict(self, item: WorkItem, backup: ReadableBackup) -> Steps[Verdict]:

@@ -100,8 +100,13 @@ class Reconciler:
         """Read the files of backups that have to be read, one instance after the other, and look at each again."""
         for item in items:
             while item.to_read and self.deadline.remaining() > MIN_READING:
-                self._prover.read(item)
-                self.run([item], watch_until=watch_until)
+                backup, item.to_read = item.to_read, None
+                verdict = self._prover.read(item, backup)
+                if verdict.verified or verdict.corrupt:
+                    self.run([item], watch_until=watch_until)
+                else:
+                    outcome = replace(item.outcome, progress=verdict.progress, error=verdict.problem)
+                    self.record(item, replace(outcome, bytes_read=verdict.bytes_read))
 
     def expire(self, items: Iterable[WorkItem]) -> None:
         """Give up instances that are not final, if their event was followed up for long enough."""

@@ -99,6 +99,42 @@ def test_a_copy_alone_is_read_in_full(make_cloud) -> None:
     assert names(cloud.store)[:2] == ["copy.json", "full.json"]
 
 
+@pytest.mark.parametrize(
+    ("before", "then", "timeout"),
+    [({"verify": "full"}, {"copy": True}, 44), ({"copy": True}, {"verify": "full"}, 56)],
+)
+def test_a_reading_takes_up_the_note_of_one_that_asked_for_something_else(
+    make_cloud, before: dict[str, Any], then: dict[str, Any], timeout: int
+) -> None:
+    """What was read without being copied is no copy, and what was copied is kept."""
+    cloud = make_cloud(
+        Instance("r-1", kind="classic-cluster", shards=2, files=((File(), File(size=90 * MIB)),)),
+        settings={**STORE, "BACKUP_FOLLOW_SECONDS": "0"},
+        function=FunctionConfig(timeout=timeout),
+        latency=1.0,
+    )
+    cloud.invoke({"instance_ids": "r-1", "since": "2026-11-24T02:00:00Z"})
+    cloud.clock.sleep(70)
+    request = {"instance_ids": "r-1", "since": "2026-11-24T02:00:00Z"}
+    report = cloud.invoke({**request, **before}).result
+    assert (report["instances"][0]["state"], report["instances"][0]["error"]) == ("verifying", None)
+    assert 0 < report["instances"][0]["progress"] < 100
+    for _ in range(9):
+        report = cloud.invoke({**request, **then}).result
+        if report["done"]:
+            break
+    assert report["instances"][0]["state"] == "succeeded"
+    if "copy" in then:
+        assert sorted(copies(cloud).values()) == sorted(originals(cloud))
+        return
+    for _ in range(6):
+        report = cloud.invoke({**request, **before}).result
+        if report["done"]:
+            break
+    assert sorted(copies(cloud).values()) == sorted(originals(cloud))
+    assert len([call for call in cloud.calls if call.operation == "InitiateMultipartUpload"]) == 2
+
+
 def test_a_corrupt_file_is_not_copied_and_leaves_nothing(make_cloud) -> None:
     cloud = make_cloud(Instance("r-1", files=(File(flip=500), File())), settings=STORE)
     records = ensure(cloud, copy=True)
@@ -124,7 +160,7 @@ def test_large_files_are_copied_in_parts_and_taken_up_after_a_time_out(make_clou
     cloud = make_cloud(
         Instance("r-1", files=(File(size=50 * MIB),)),
         settings=STORE,
-        function=FunctionConfig(timeout=36),
+        function=FunctionConfig(timeout=50),
         latency=1.5,
     )
     records = ensure(cloud, copy=True, most=60)
