@@ -99,8 +99,8 @@ def main(
     from simulator import Cloud, Fleet, ScaledClock
     from simulator.downloads.files import File
     from simulator.fc.config import FunctionConfig
+    from simulator.kvstore.behaviour import Behaviour
     from simulator.kvstore.fleet import Instance
-    from simulator.kvstore.operations import Behaviour
 
     def handler(event: bytes, _: object, runtime: Any) -> None:
         subprocess.run(  # noqa: S603 - our own
