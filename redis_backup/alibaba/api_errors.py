@@ -28,8 +28,8 @@ _PERMANENT = (
     "BackupTimesExceeded",
     "InvalidBackupRetentionPeriod.Malformed",
 )
-# R-KVStore's and OSS's (SignatureDoesNotMatch, …) and Function Compute's (SignatureNotMatch, …). The messages of some quote what
-# was signed, with the security token. They are never shown.
+# R-KVStore's and OSS's (SignatureDoesNotMatch, …) and Function Compute's (SignatureNotMatch, …). The messages of some
+# quote what was signed, with the security token. They are never shown.
 _CREDENTIALS = (
     *("InvalidTimeStamp", "IllegalTimestamp", "RequestTimeTooSkewed", "Signature", "IncompleteSignature"),
     *("InvalidAccessKey", "SecurityTokenExpired", EXPIRED),
