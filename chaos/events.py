@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from chaos.plan import Plan
+from chaos.proofs import fields_of
 
 
 def rfc3339(seconds: float) -> str:
@@ -20,21 +21,22 @@ def earliest_starts(plan: Plan, since: float) -> list[float]:
     earliest = since - 60 * plan.max_age_minutes
     if plan.trigger != "batch":
         return [earliest] * len(plan.instances)
-    _, second = _halves(plan)
+    _, second = plan.halves
     return [earliest if number in second else earliest - plan.first_event_lead for number in range(len(plan.instances))]
 
 
 def build_event(plan: Plan, since: float, delivered_at: float) -> Any:
     """Return the event of one delivery. `since`: the trigger's time; `delivered_at`: the time of this delivery."""
     everything = range(len(plan.instances))
+    level, other_level = (plan.proof.level, plan.proof.other_level) if plan.proof else ("none", "none")
     if plan.trigger == "batch":
-        first, second = _halves(plan)
+        first, second = plan.halves
         batch = [
-            _cloud_event(plan, 1, _request(plan, first), since - plan.first_event_lead, delivered_at),
-            _cloud_event(plan, 2, _request(plan, second), since, delivered_at),
+            _cloud_event(plan, 1, _request(plan, first, other_level), since - plan.first_event_lead, delivered_at),
+            _cloud_event(plan, 2, _request(plan, second, level), since, delivered_at),
         ]
         return [json.dumps(each) for each in batch] if plan.seed % 2 else batch
-    request = _request(plan, everything)
+    request = _request(plan, everything, level)
     if plan.trigger == "event":
         return _cloud_event(plan, 1, request, since, delivered_at)
     if plan.trigger == "timer":
@@ -67,14 +69,8 @@ def manual_event(plan: Plan, request: dict[str, Any], since: float) -> dict[str,
     }
 
 
-def _halves(plan: Plan) -> tuple[range, range]:
-    """Return which instances each of a batch's two events names. Both may name the same."""
-    count = len(plan.instances)
-    return range(count // 2 + 1), range(count) if count < 3 else range(count // 2, count)
-
-
-def _request(plan: Plan, numbers: range) -> dict[str, Any]:
-    request: dict[str, Any] = {"reason": "chaos"}
+def _request(plan: Plan, numbers: range, level: str = "none") -> dict[str, Any]:
+    request: dict[str, Any] = {"reason": "chaos", **fields_of(level)}
     if plan.tags and plan.trigger != "batch":
         request["tags"] = {"round": "chaos"}
     else:

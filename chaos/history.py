@@ -10,6 +10,7 @@ from typing import Any
 
 from chaos.events import earliest_starts
 from chaos.instances import MIN_DURATION
+from chaos.judgement import CORRUPT, judge_backup
 from chaos.plan import Plan
 from simulator.cloud import Cloud
 from simulator.fc.state import Invocation
@@ -41,7 +42,8 @@ class History:
         """Return the history of each instance, in the fleet's order."""
         earliest = earliest_starts(self.plan, self.since)
         states = (self.cloud.kvstore.instance(each.id) for each in self.plan.instances)
-        return [InstanceHistory(self, state, begin) for state, begin in zip(states, earliest, strict=True)]
+        levels = [self.plan.level_of(number) for number in range(len(earliest))]
+        return [InstanceHistory(self, *each) for each in zip(states, earliest, levels, strict=True)]
 
     @cached_property
     def records(self) -> list[tuple[float, dict[str, Any]]]:
@@ -102,11 +104,14 @@ class History:
 class InstanceHistory:
     """What happened to one instance."""
 
-    def __init__(self, history: History, state: InstanceState, earliest: float) -> None:
-        """Take an instance. `earliest`: the earliest start time of a backup that satisfies the request."""
-        self.history, self.state, self.earliest = history, state, earliest
+    def __init__(self, history: History, state: InstanceState, earliest: float, level: str) -> None:
+        """Take an instance. `earliest`: the earliest start time of a backup that satisfies the request.
+
+        `level`: what is asked to be proved of it, one of `chaos.proofs.LEVELS`.
+        """
+        self.history, self.state, self.earliest, self.level = history, state, earliest, level
         self.id, self.kind = state.config.id, state.config.kind
-        self.name = f"{self.id} ({self.kind}, {'/'.join(state.config.outcomes)})"
+        self.name = f"{self.id} ({self.kind}, {'/'.join(state.config.outcomes)}, {level})"
         self.records = history.by_instance.get(self.id, [])
         self.finals = [(moment, record) for moment, record in self.records if record["event"] in FINAL_EVENTS]
 
@@ -115,15 +120,29 @@ class InstanceHistory:
         """Return the backups that the function started."""
         return [backup for backup in self.state.backups if backup.by_api]
 
+    def is_good(self, backup: Backup) -> bool:
+        """Return whether the backup succeeds, is listed after its end, and has files that are as asked for."""
+        return backup.succeeded and not backup.vanishes and self.found(backup) != CORRUPT
+
+    def found(self, backup: Backup) -> str:
+        """Return what has to be found of the backup's files: see `chaos.judgement`; empty if nobody asks for it."""
+        return "" if self.level == "none" else self.found_at(backup, self.level)
+
+    def found_at(self, backup: Backup, level: str) -> str:
+        """Return the same for another level."""
+        return judge_backup(self.state, backup, level)
+
     @property
     def good(self) -> list[Backup]:
         """Return every backup that surely satisfies the request."""
-        return [b for b in self.state.backups if is_good(b) and (b.by_api or b.start >= self.earliest + CLOCK_MARGIN)]
+        return [
+            b for b in self.state.backups if self.is_good(b) and (b.by_api or b.start >= self.earliest + CLOCK_MARGIN)
+        ]
 
     @property
     def possibly_good(self) -> list[Backup]:
         """Return every backup that satisfies the request if clocks and whole seconds are read in its favour."""
-        return [b for b in self.state.backups if is_good(b) and b.start >= self.earliest - CLOCK_MARGIN]
+        return [b for b in self.state.backups if self.is_good(b) and b.start >= self.earliest - CLOCK_MARGIN]
 
     def listed(self, backup: Backup) -> float:
         """Return when the ends of all its jobs are listed."""
@@ -187,11 +206,6 @@ class InstanceHistory:
             if (not each.asynchronous or self.history.plan.trigger == "manual") and not each.failed and is_shown:
                 return True  # the caller reads the answer; no list shows what the role may not see
         return False
-
-
-def is_good(backup: Backup) -> bool:
-    """Return whether the backup succeeds, and is listed after its end."""
-    return backup.succeeded and not backup.vanishes
 
 
 def _follow_field(invocation: Invocation) -> dict[str, Any]:

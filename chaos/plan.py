@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chaos.instances import OtherBackup, draw_instance, draw_other_backups
+from chaos.proofs import STORE, ProofPlan, draw_proof
 from simulator.faults import ALL_KINDS, Faults
 from simulator.fc.config import FunctionConfig
+from simulator.kvstore.behaviour import Behaviour
 from simulator.kvstore.fleet import Instance
-from simulator.kvstore.operations import Behaviour
 
 MAX_ATTEMPTS = 2
 TRIGGERS = ("timer", "event", "batch", "manual", "http")
@@ -47,6 +48,17 @@ class Plan:
     api_clock_offset: float
     fc_clock_offset: float
     faults: dict[str, Any]  # arguments of `Faults`
+    proof: ProofPlan | None = None  # what is asked to be proved of backups
+
+    @property
+    def halves(self) -> tuple[range, range]:
+        """Return which instances each of a batch's two events names. Both may name the same."""
+        count = len(self.instances)
+        return range(count // 2 + 1), range(count) if count < 3 else range(count // 2, count)
+
+    def level_of(self, number: int) -> str:
+        """Return what is asked to be proved of an instance's backup: one of `chaos.proofs.LEVELS`."""
+        return self.proof.level_of(number, self.trigger, *self.halves) if self.proof else "none"
 
     @property
     def follow_seconds(self) -> int:
@@ -90,11 +102,17 @@ def draw_plan(seed: int, instances: int | None = None) -> Plan:
         "BACKUP_MAX_ATTEMPTS": str(MAX_ATTEMPTS),
         "BACKUP_SHARD_SIZE": str(-(-count // rng.choice((2, 3))) if rng.random() < 0.25 else 200),
     }
+    others = draw_other_backups(rng, count, outside_limits)
+    proof, fleet = draw_proof(seed, fleet, len(others))
+    settings |= {"BACKUP_STORE": STORE} if proof else {}
+    if proof and proof.is_given_up:  # not after too many invocations
+        settings |= {"BACKUP_FOLLOW_HOURS": "1", "BACKUP_FOLLOW_SECONDS": str(follow and max(60, follow))}
     return Plan(
         seed=seed,
         outside_limits=outside_limits,
+        proof=proof,
         instances=fleet,
-        other_backups=draw_other_backups(rng, count, outside_limits),
+        other_backups=others,
         trigger=trigger,
         tags=rng.random() < 0.15,
         dry_run=rng.random() < 0.03,
@@ -107,7 +125,7 @@ def draw_plan(seed: int, instances: int | None = None) -> Plan:
         checks=_checks(seed),
         outages=outages,
         function=function,
-        behaviour=_behaviour(rng),
+        behaviour=_behaviour(rng, proof),
         settings=settings,
         limits={"kvstore:*": float(rng.choice((2, 5, 10)))} if rng.random() < 0.1 else None,
         latency=rng.choice((0.05, 0.05, 0.2)),
@@ -162,8 +180,11 @@ def _function(rng: random.Random, outside_limits: bool) -> FunctionConfig:
     )
 
 
-def _behaviour(rng: random.Random) -> Behaviour:
+def _behaviour(rng: random.Random, proof: ProofPlan | None) -> Behaviour:
+    addresses = (proof.address_uses, proof.address_lifetime) if proof else (None, 3600.0)
     return Behaviour(
+        address_uses=addresses[0],
+        address_lifetime=addresses[1],
         task_lag=rng.choice((0.0, 0.0, 1.0)),
         wrong_state_code=rng.choice(("IncorrectDBInstanceState", "OperationDenied.DBInstanceStatus")),
         cloud_native_tasks=rng.random() < 0.5,

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chaos import events, invariants
 from chaos.history import History
 from chaos.plan import Plan, draw_plan
+from chaos.proofs import STORE, ProofPlan
+from simulator import ram
 from simulator.clock import DEFAULT_START
 from simulator.cloud import Cloud
 from simulator.exact_clock import ExactClock
 from simulator.fc.invocation import Handler
 from simulator.fc.state import Invocation
+from simulator.gateway import Call
 from simulator.kvstore.fleet import Fleet
 
 MAX_DELIVERIES = 1000  # a round with more is taken as endless
@@ -61,6 +64,8 @@ def run_plan(plan: Plan, handler: Handler | None = None) -> Round:
     ) as cloud:
         cloud.platform.outages.extend((since + begin, since + end) for begin, end in plan.outages)
         _add_other_backups(cloud, plan, since)
+        if plan.proof:
+            _disturb(cloud, plan.proof, since)
         caller = Caller(cloud, plan, since)
         for delay in plan.deliveries:
             caller.deliver(delay)
@@ -123,11 +128,41 @@ def read_report(invocation: Invocation) -> dict[str, Any] | None:
     return result if isinstance(result, dict) and "counts" in result else None
 
 
+def _disturb(cloud: Cloud, proof: ProofPlan, since: float) -> None:
+    """Deny the store, and make files unreachable, for as long as the plan says: it is looked at after each call."""
+    cloud.store.versioned, cloud.store.worm = proof.bucket == "versioned", proof.bucket == "worm"
+    policy, behaviour = cloud.policy, cloud.kvstore.behaviour
+    bucket = STORE.split("/")[2]
+    resources = [f"acs:oss:*:*:{bucket}", f"acs:oss:*:*:{bucket}/*"]
+    denied = {
+        **policy,
+        "Statement": [*policy["Statement"], *ram.allow(["oss:*"], resources, effect="Deny")["Statement"]],
+    }
+    unreachable = replace(behaviour, unreachable={"intranet": proof.how})
+
+    def change(_: Call | None = None) -> None:
+        now = cloud.clock.time() - since
+        cloud.policy = denied if _is_within(now, proof.store_denied) else policy
+        cloud.kvstore.behaviour = unreachable if _is_within(now, proof.unreachable) else behaviour
+
+    change()
+    cloud.gateway.listeners.append(change)
+
+
+def _is_within(moment: float, span: tuple[float, float] | None) -> bool:
+    return span is not None and span[0] <= moment < span[1]
+
+
 def _add_other_backups(cloud: Cloud, plan: Plan, since: float) -> None:
-    for each in plan.other_backups:
+    files = plan.proof.other_files if plan.proof else (None,) * len(plan.other_backups)
+    for each, file in zip(plan.other_backups, files, strict=True):
         state = cloud.kvstore.instance(plan.instances[each.instance].id)
         start = since + each.start
         if each.start > 0:
-            state.create_later(start, duration=each.duration, outcome=each.outcome, listing_lag=each.listing_lag)
+            state.create_later(
+                start, duration=each.duration, outcome=each.outcome, listing_lag=each.listing_lag, file=file
+            )
         elif all(not (b.start < start + each.duration and start < b.end) for b in state.backups if b.end < math.inf):
-            state.add_backup(start, start + each.duration, each.outcome, each.mode, listing_lag=each.listing_lag)
+            state.add_backup(
+                start, start + each.duration, each.outcome, each.mode, listing_lag=each.listing_lag, file=file
+            )

@@ -93,6 +93,38 @@ try attach_policy || case $answer in
   *) refused "attaching policy $role to role $role" 'ram:AttachPolicyToRole' ;;
 esac
 
+# The bucket of copies: the rule that deletes them again
+
+lifecycle() { # $1: get or put, and what the command takes
+  verb=$1
+  shift
+  aliyun ossutil api "$verb-bucket-lifecycle" --bucket "$storeBucket" "$@" --region "${storeRegion:-$region}"
+}
+keep() { # $1: why there is no rule
+  printf '! bucket %s: %s. See that it gets the rule of %s/store-lifecycle.json, or copies are kept for ever.\n' \
+    "$storeBucket" "$1" $files
+}
+
+if [ -n "$storeBucket" ]; then
+  hint='aliyun 3.0.304 or later has the command ossutil.'
+  rule='none'
+  if try lifecycle get --output-format json; then
+    rule=$(printf '%s' "$answer" | grep -o '"ID": *"[^"]*"' | sed 's/"ID": *"\(.*\)"/\1/')
+  fi
+  case $rule-$answer in
+    none-*NoSuchBucket*) keep 'it does not exist yet' ;;
+    none-*AccessDenied*) keep 'its rules cannot be read (oss:GetBucketLifecycle), as in a bucket of another account' ;;
+    none-*NoSuchLifecycle* | "$functionName"-*) # OSS replaces all rules at once: only if there is no other one
+      try lifecycle put --lifecycle-configuration "$(cat $files/store-lifecycle.json)" ||
+        refused "lifecycle rule of bucket $storeBucket" 'oss:PutBucketLifecycle'
+      printf '✓ lifecycle rule of bucket %s: up to date\n' "$storeBucket"
+      ;;
+    none-*) refused "lifecycle rule of bucket $storeBucket" 'oss:GetBucketLifecycle' ;;
+    *) keep 'it has rules of its own, which stay as they are' ;;
+  esac
+  hint=''
+fi
+
 # The log store, and what reads it
 
 log() { "$tool/aliyunlog" log "$@"; }

@@ -1,6 +1,7 @@
 """Fill in `${vars.…}` and `${account}` in deploy/*.json from the vars of s.yaml: python deploy/render.py ACCOUNT_ID
 
-The results go to build/deploy/, where deploy/prepare.sh takes them from. `vars.sh` has the vars, for a shell.
+The results go to build/deploy/, where deploy/prepare.sh takes them from. `vars.sh` has the vars, for a shell. With a
+store, role-policy.json has the statements of role-policy-store.json too; without one, what is about it is left out.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -25,6 +27,10 @@ def values(account: str) -> dict[str, str]:
         raise ValueError(f"an account ID has 16 digits, unlike {account!r}; `aliyun sts GetCallerIdentity` shows yours")
     variables = yaml.safe_load((PROJECT / "s.yaml").read_text(encoding="utf-8"))["vars"]
     strings = {name: "" if value is None else str(value) for name, value in variables.items()}
+    store = re.fullmatch(r"(?:oss://([a-z0-9-]+)/([A-Za-z0-9._=/-]*[A-Za-z0-9._=-])/?)?", strings["store"])
+    if not store:
+        raise ValueError(f"store in s.yaml must be oss://BUCKET/PREFIX, unlike {strings['store']!r}")
+    strings |= {"storeBucket": store[1] or "", "storePrefix": store[2] or ""}
     return {"account": account, **{f"vars.{name}": value for name, value in strings.items()}}
 
 
@@ -38,6 +44,19 @@ def fill(text: str, known: Mapping[str, str], *, in_json: bool = True) -> str:
     return re.sub(r"\$\{(vars\.\w+|account)\}", value, text)
 
 
+def documents(known: Mapping[str, str]) -> dict[str, Any]:
+    """Return the content of each file, by name."""
+    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.json"))}
+    filled = {name: json.loads(fill(text, known)) for name, text in texts.items()}
+    if known["vars.storeBucket"]:
+        filled["role-policy.json"]["Statement"] += filled["role-policy-store.json"]["Statement"]
+        return filled
+    for content in filled.values():
+        if isinstance(content, dict) and "Statement" in content:
+            content["Statement"] = [each for each in content["Statement"] if '"oss:' not in json.dumps(each)]
+    return {name: content for name, content in filled.items() if "store" not in name}
+
+
 def main(arguments: list[str]) -> int:
     """Write every file; the exit status."""
     try:
@@ -48,13 +67,11 @@ def main(arguments: list[str]) -> int:
     OUT.mkdir(parents=True, exist_ok=True)
     for old in OUT.glob("*.json"):  # the commands send whatever is there
         old.unlink()
-    for source in sorted(Path(__file__).parent.glob("*.json")):
-        text = fill(source.read_text(encoding="utf-8"), known)
-        (OUT / source.name).write_text(text, encoding="utf-8")
-        content = json.loads(text)
+    for file, content in documents(known).items():
+        (OUT / file).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         for item in content if isinstance(content, list) else [content]:  # the commands send one at a time
             if name := next((item[key] for key in NAMES if key in item), None):
-                (OUT / f"{source.stem}.{name}.json").write_text(json.dumps(item), encoding="utf-8")
+                (OUT / f"{Path(file).stem}.{name}.json").write_text(json.dumps(item), encoding="utf-8")
     lines = [f"{name.removeprefix('vars.')}={shlex.quote(value)}\n" for name, value in known.items()]
     (OUT / "vars.sh").write_text("".join(lines), encoding="utf-8")
     sys.stdout.write(f"{OUT.relative_to(PROJECT)}/: {', '.join(sorted(path.name for path in OUT.glob('*.json')))}\n")

@@ -14,7 +14,6 @@ from redis_backup import timestamps
 from redis_backup.alibaba.function_compute import FunctionName
 from redis_backup.backoff import Deadline
 from redis_backup.endpoints import FC_ENDPOINT, parse_endpoint
-from redis_backup.request.request import Request
 from redis_backup.runtime import SystemClock
 from redis_backup.states import State
 
@@ -29,6 +28,7 @@ from .hints import printable
 from .polling import Display, Polling
 from .progress import LineProgress, can_redraw
 from .report import MergedReport
+from .request import CommandRequest
 from .values import describe_flaw
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class App:
             self._report = MergedReport(self._correct_since(self._report.request, error))
             self._poll(client, deadline)
 
-    def _correct_since(self, request: Request, error: WrongClockError) -> Request:
+    def _correct_since(self, request: CommandRequest, error: WrongClockError) -> CommandRequest:
         """Return the request with the time at which this command began by Function Compute's clock."""
         since = timestamps.from_epoch(int(self._began_at + error.ahead))
         how = "behind" if error.ahead > 0 else "ahead of"
@@ -168,15 +168,33 @@ class App:
         report, err = self._report, self._context.err
         if State.FAILED.value in report.counts:
             return 1
+        if report.request.is_audit and (report.is_done or wait is None):
+            return self._conclude_audit()
         if report.is_done or (wait is None and report.request.dry_run):
             return 0
         if wait is None and report.has_pending:
             _print(err, "Some backups have not started. To wait for them:", self._wait_command("--wait", "30m"))
             return TIME_RAN_OUT
         if wait is None:
-            _print(self._out, "The backups go on. To wait for them:", self._wait_command("--wait", "30m"))
+            what = "The function goes on reading the backups" if report.is_only_read else "The backups go on"
+            _print(self._out, f"{what}. To wait for them:", self._wait_command("--wait", "30m"))
             return 0
         _print(err, f"Time ran out. {self._what_goes_on()}", self._wait_command())
+        return TIME_RAN_OUT
+
+    def _conclude_audit(self) -> int:
+        """Say how many instances have no backup that was read back, and return the exit code."""
+        counts = self._report.counts
+        missing = sum(counts.values()) - counts.get(State.SUCCEEDED.value, 0)
+        if not missing:
+            return 0
+        have = "instance has" if missing == 1 else "instances have"
+        since = timestamps.render(self._report.request.earliest_start)
+        _print(
+            self._context.err,
+            f"{missing} {have} no backup since {since} that was read back as asked.",
+            "  Without --dry-run, the function starts the backups that are missing, and reads what has not been read.",
+        )
         return TIME_RAN_OUT
 
     def _stop(self, stopped: signals.Stopped) -> int:
@@ -188,9 +206,11 @@ class App:
     def _what_goes_on(self) -> str:
         if not self._report.has_answer:
             return "The function never answered: it is not known whether a backup has started. To find out:"
+        if self._report.is_only_read:
+            return "The function goes on reading the backups. To wait for them again:"
         return "The backups that have started go on. To wait for them again:"
 
-    def _request(self) -> Request:
+    def _request(self) -> CommandRequest:
         """Return the request that the options make. Raise RefusedError."""
         options, now = self._options, timestamps.from_epoch(self._began_at)
         fields = {
@@ -203,6 +223,8 @@ class App:
             "reason": options["reason"],
             "dry_run": options["dry_run"],
             "check": options["check"],
+            "verify": options["verify"],
+            "copy": options["copy"],
         }
         return batches.read_fields(fields, options["region"], now)
 

@@ -17,6 +17,7 @@ from redis_backup.request.request import Request
 
 from .errors import RefusedError
 from .report import Answer, Jobs
+from .request import CommandRequest
 
 BATCH = 200  # instances; as many as the function takes without splitting, by default
 _MAX_SKEW = timedelta(minutes=15)  # Function Compute refuses a signature whose time differs by more
@@ -55,13 +56,14 @@ class Batch:
         return batches
 
 
-def read_fields(fields: Mapping[str, Any], region: str, now: datetime) -> Request:
+def read_fields(fields: Mapping[str, Any], region: str, now: datetime) -> CommandRequest:
     """Return the request as the function will read it. Raise RefusedError with all errors, before anything is sent.
 
     `{"instance_ids": ["r-1"], "since": "2026-11-24T02:00:00Z"}, "cn-hangzhou"` →
-    `Request(instances=(InstanceRef("cn-hangzhou", "r-1"),), since=2026-11-24 02:00:00 UTC, …)`.
+    `CommandRequest(instances=(InstanceRef("cn-hangzhou", "r-1"),), since=2026-11-24 02:00:00 UTC, …)`.
 
-    `now` is this machine's time, which may be slow: within 15 minutes the function judges whether `since` is too late.
+    Only the function knows whether it has a store. `now` is this machine's time, which may be slow: within 15 minutes
+    the function judges whether `since` is too late.
     """
     try:
         since = timestamps.parse(str(fields["since"]))
@@ -70,9 +72,10 @@ def read_fields(fields: Mapping[str, Any], region: str, now: datetime) -> Reques
     now = max(now, since) if since - now <= _MAX_SKEW else now
     event = Event(TriggerKind.MANUAL, "", "command", dict(fields), strict=True)
     try:
-        return read_request(event, Defaults(region), now)
+        request = read_request(event, Defaults(region, has_store=True), now)
     except InvalidRequest as error:
         raise RefusedError("; ".join(error.errors), "nothing was started") from None
+    return CommandRequest(**vars(request), verify=fields.get("verify"), copy=fields.get("copy"))
 
 
 def split_request(request: Request) -> list[Batch]:
@@ -81,8 +84,11 @@ def split_request(request: Request) -> list[Batch]:
     return [Batch(first, request.tags), *map(Batch, others)]
 
 
-def render_payload(request: Request, batch: Batch, wait_seconds: int = 0) -> bytes:
-    """Return a batch as the JSON of an event: `{"instance_ids": ["cn-hangzhou/r-…"], "since": "…", …}`."""
+def render_payload(request: CommandRequest, batch: Batch, wait_seconds: int = 0) -> bytes:
+    """Return a batch as the JSON of an event: `{"instance_ids": ["cn-hangzhou/r-…"], "since": "…", …}`.
+
+    `copy: false` is sent too, since the function's own setting can be true.
+    """
     fields = {
         "instance_ids": [instance.key for instance in batch.instances],
         "tags": dict(batch.tags),
@@ -94,8 +100,10 @@ def render_payload(request: Request, batch: Batch, wait_seconds: int = 0) -> byt
         "reason": request.reason,
         "dry_run": request.dry_run or batch.is_read_only,
         "jobs": batch.jobs,
+        "verify": request.verify,
     }
-    return json.dumps({name: value for name, value in fields.items() if value}).encode()
+    given = {name: value for name, value in fields.items() if value}
+    return json.dumps(given if request.copy is None else given | {"copy": request.copy}).encode()
 
 
 def render_check(request: Request) -> bytes:

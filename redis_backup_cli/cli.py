@@ -14,7 +14,7 @@ from .durations import Duration
 from .options import Line, Name, SingleOption, parse_tags
 
 _option = partial(click.option, cls=SingleOption)
-_NOT_WITH_CHECK = ("wait", "max_age", "since", "retention_days", "dry_run")
+_NOT_WITH_CHECK = ("wait", "max_age", "since", "retention_days", "dry_run", "verify", "copy")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -58,7 +58,7 @@ _NOT_WITH_CHECK = ("wait", "max_age", "since", "retention_days", "dry_run")
     "--wait",
     type=Duration(),
     metavar="DURATION",
-    help="Wait for the backups to end, at most this long: 30m, 2h.",
+    help="Wait for the backups to end, and to be read back if that is asked for, at most this long: 30m, 2h.",
 )
 @_option(
     "--max-age",
@@ -75,6 +75,17 @@ _NOT_WITH_CHECK = ("wait", "max_age", "since", "retention_days", "dry_run")
 )
 @_option("--retention-days", type=int, metavar="N", help="Keep the backups this long: 7 to 730, or -1 for ever.")
 @_option("--reason", metavar="TEXT", help="Text for every record, such as a release.")
+@_option(
+    "--verify",
+    type=click.Choice(["none", "quick", "full"]),
+    help="What has to be shown of a backup: quick, that its files begin and end as they must; full, that every byte "
+    "was read and the checksums are right.  [default: the function's BACKUP_VERIFY]",
+)
+@click.option(
+    "--copy/--no-copy",
+    default=None,
+    help="As --verify full, and the files are copied into the function's store.  [default: the function's BACKUP_COPY]",
+)
 @click.option("--dry-run", is_flag=True, help="Look and check; start nothing.")
 @click.option(
     "--check",
@@ -97,6 +108,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
       redis-backup --tag app=shop --max-age 2h --function redis-backup --region cn-hangzhou
     After deploying the function, see whether everything that it needs is there:
       redis-backup --check --function redis-backup --region cn-hangzhou
+    An audit: which instances of the shop have no backup of the last day that was read back?
+      redis-backup --tag app=shop --max-age 1d --verify full --dry-run --function redis-backup --region cn-hangzhou
     See what would happen, for a program:
       redis-backup r-bp1zxszhcgatnx01 --function redis-backup --region cn-hangzhou --dry-run --json
 
@@ -106,6 +119,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         1  a backup, the function itself, or a check failed
         2  the command or the request was wrong, or not allowed
         3  time ran out, or some have not started; what has started goes on
+           (with --dry-run and --verify or --copy: some instances have no backup that was read back so)
         4  as 0, but the report of --json could not be written
       130  stopped by Ctrl-C (129 by SIGHUP, 143 by SIGTERM); what has started goes on
 

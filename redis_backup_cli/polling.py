@@ -9,13 +9,13 @@ from typing import Protocol, TypeVar
 
 from redis_backup.alibaba.sdk import MIN_TIME
 from redis_backup.backoff import Deadline
-from redis_backup.request.request import Request
 from redis_backup.runtime import Clock
 
 from . import batches
 from .batches import Batch
 from .errors import CommandError, FunctionBrokenError, NoAnswerError, NotReachedError, RefusedError
 from .report import Answer, MergedReport
+from .request import CommandRequest
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -47,7 +47,7 @@ class Polling:
 
     def __init__(
         self,
-        request: Request,
+        request: CommandRequest,
         send: Callable[[bytes, Deadline], Answer],
         report: MergedReport,
         display: Display,
@@ -135,7 +135,9 @@ class Polling:
         self._report.add(answer)
         (self._unanswered if batch in self._unanswered else self._answered).remove(batch)
         pause = _AFTER_SPLIT if answer.shard_size else 0.0
-        self._answered += batch.next_batches(answer, self._clock.monotonic() + pause)
+        is_answer = not (self._request.dry_run and answer.shard_size)  # else no instance was looked at for it
+        todo = self._answered if is_answer else self._unanswered
+        todo += batch.next_batches(answer, self._clock.monotonic() + pause)
         self._display.show()
 
 

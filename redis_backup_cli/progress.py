@@ -16,7 +16,8 @@ from .report import MergedReport
 
 _NAMED = 5  # instances that a hint names
 # States in the order in which a person has to see them.
-BY_URGENCY = (State.FAILED, State.PENDING, State.RUNNING, State.PLANNED, State.SUCCEEDED)
+BY_URGENCY = (State.FAILED, State.PENDING, State.RUNNING, State.VERIFYING, State.PLANNED, State.SUCCEEDED)
+_PERCENT_PER_LINE = 10  # of what is read
 _NOT_CI = ("", "0", "false")
 
 
@@ -49,12 +50,13 @@ class LineProgress:
             self._write(totals(self._report.outcomes.values(), self._elapsed()))
 
     def show(self) -> None:
-        """Write a line for each instance that has changed."""
+        """Write a line for each instance that has changed; of one that is read, at each tenth of its files."""
         for instance, outcome in self._report.outcomes.items():
-            news = (outcome.state, outcome.job_ids, outcome.error and outcome.error.code)
+            step = (outcome.progress or 0) // _PERCENT_PER_LINE if outcome.state is State.VERIFYING else 0
+            news = (outcome.state, outcome.job_ids, outcome.error and outcome.error.code, step)
             if self._shown.get(instance) != news:
                 self._shown[instance] = news
-                self._write(f"{instance.key} {outcome.state.value}{_details(outcome)}")
+                self._write(f"{instance.key} {_state(outcome)}{_details(outcome)}")
 
     def note(self, text: str) -> None:
         """Write a line about what concerns no single instance."""
@@ -81,10 +83,23 @@ def totals(outcomes: Iterable[Outcome], elapsed: str) -> str:
     return f"{total} instance{'' if total == 1 else 's'} after {elapsed}: {states or 'none is known yet'}"
 
 
+def _state(outcome: Outcome) -> str:
+    """Return the state, with how much is read: `"verifying 43%"`. (The progress of a backup is not worth a line.)"""
+    return state_text(outcome) if outcome.state is State.VERIFYING else outcome.state.value
+
+
+def state_text(outcome: Outcome) -> str:
+    """Return the state, and the progress of what goes on: `"running 45%"`, `"verifying 43%"`."""
+    is_going_on = outcome.state in (State.RUNNING, State.VERIFYING)
+    percent = outcome.progress if is_going_on else None
+    return outcome.state.value if percent is None else f"{outcome.state.value} {percent}%"
+
+
 def _details(outcome: Outcome) -> str:
     words = [f"job_ids={','.join(outcome.job_ids)}"] if outcome.job_ids else []
     if outcome.attempts:
         words.append(f"attempts={outcome.attempts}")
+    words += [f"{name}={value}" for name in ("verified", "copies") if (value := getattr(outcome, name))]
     if outcome.adopted and outcome.error:
         words.append("adopted")
     if outcome.error:

@@ -12,12 +12,16 @@ from typing import Any
 from redis_backup import timestamps
 from redis_backup.reporting.codec import read_instance, read_problem, write_instance
 from redis_backup.request.instances import InstanceRef
-from redis_backup.request.request import Request
-from redis_backup.states import Outcome, Problem, State
+from redis_backup.states import Outcome, Problem, Proof, State
+
+from .request import CommandRequest
 
 Jobs = Mapping[str, Any]  # a report's `jobs`, whose content only the function knows
 _WATCHING = "Watching"
 NO_JOB_IDS = "job IDs: not listed by R-KVStore; see backup_started in the log store"
+NOT_READ = "its newest backup has not been read back as asked"
+UNKNOWN_FORMAT = "a file is not an RDB file (encrypted by TDE, or another engine's): only a restore proves this backup"
+NO_CHECKSUM = "read to the end, but a file has no checksum to compare with (rdbchecksum no)"
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,14 @@ class Answer:
         return any(outcome.error and outcome.error.code == _WATCHING for outcome in self.outcomes.values())
 
     def without_plans(self) -> Answer:
-        """Return the answer to a read-only request: what it would start, other invocations have not started yet."""
-        outcomes = {
-            instance: replace(outcome, state=State.PENDING) if outcome.state is State.PLANNED else outcome
-            for instance, outcome in self.outcomes.items()
-        }
+        """Return the answer to a read-only request: what it would start or read, other invocations do, or will do."""
+
+        def state(outcome: Outcome) -> State:
+            if outcome.state is not State.PLANNED:
+                return outcome.state
+            return State.VERIFYING if _has_backup(outcome) else State.PENDING
+
+        outcomes = {instance: replace(each, state=state(each)) for instance, each in self.outcomes.items()}
         return replace(self, outcomes=outcomes)
 
 
@@ -76,7 +83,7 @@ class MergedReport:
     a whole; `has_answer`: whether the function has answered at all.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: CommandRequest) -> None:
         self.request = request
         self.outcomes: Mapping[InstanceRef, Outcome] = dict.fromkeys(request.instances, Outcome(State.PENDING))
         self.problem: Problem | None = None
@@ -94,7 +101,7 @@ class MergedReport:
         for instance, outcome in answer.outcomes.items():
             before = changed.get(instance)
             if before is None or before.state is not State.SUCCEEDED:
-                changed[instance] = self._with_job_ids(instance, outcome)
+                changed[instance] = self._with_note(self._with_job_ids(instance, outcome))
         self.outcomes = changed
 
     def are_final(self, instances: Iterable[InstanceRef]) -> bool:
@@ -113,6 +120,11 @@ class MergedReport:
             outcome.state is State.PENDING and instance not in self._handed_over
             for instance, outcome in self.outcomes.items()
         )
+
+    @property
+    def is_only_read(self) -> bool:
+        """Return whether all backups have ended, and the files of some have to be read."""
+        return {outcome.state for outcome in self.outcomes.values() if not outcome.state.is_final} == {State.VERIFYING}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -135,12 +147,32 @@ class MergedReport:
 
     def _with_job_ids(self, instance: InstanceRef, outcome: Outcome) -> Outcome:
         """Keep the job IDs of an earlier answer: a cloud-native cluster's backups are listed without any."""
-        if outcome.state not in (State.RUNNING, State.SUCCEEDED):
+        if outcome.state not in (State.RUNNING, State.VERIFYING, State.SUCCEEDED):
             return outcome
         if not outcome.job_ids:
             outcome = replace(outcome, job_ids=self._job_ids.get((instance, outcome.attempts), ()))
         self._job_ids[instance, outcome.attempts] = outcome.job_ids
-        return outcome if outcome.job_ids else replace(outcome, note=NO_JOB_IDS)
+        return outcome
+
+    def _with_note(self, outcome: Outcome) -> Outcome:
+        """Add what a person has to know of an instance, though nothing is wrong."""
+        notes = []
+        if outcome.state in (State.RUNNING, State.VERIFYING, State.SUCCEEDED) and not outcome.job_ids:
+            notes.append(NO_JOB_IDS)
+        if outcome.state is State.PLANNED and _has_backup(outcome):
+            notes.append(NOT_READ)
+        elif outcome.state is State.PLANNED and self.request.is_audit:
+            notes.append(f"no backup has started since {timestamps.render(self.request.earliest_start)}")
+        if outcome.verified == "unknown-format":
+            notes.append(UNKNOWN_FORMAT)
+        elif outcome.verified == "quick" and (outcome.copies or self.request.proof >= Proof.FULL):
+            notes.append(NO_CHECKSUM)
+        return replace(outcome, note="; ".join(notes) or None)
+
+
+def _has_backup(outcome: Outcome) -> bool:
+    """Return whether there is a backup of a planned instance, so that only its files would have to be read."""
+    return bool(outcome.job_ids) or outcome.adopted
 
 
 def _item(instance: InstanceRef, outcome: Outcome) -> dict[str, Any]:

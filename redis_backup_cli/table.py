@@ -19,13 +19,14 @@ from redis_backup.states import Outcome, Problem, State
 from .clocks import WrongClockError
 from .hints import SharedHint, general, shared_hints
 from .page import Page
-from .progress import BY_URGENCY, error_text, totals
+from .progress import BY_URGENCY, error_text, state_text, totals
 from .report import MergedReport
 
 _STYLES = {
     State.FAILED: "bold red",
     State.PENDING: "yellow",
     State.RUNNING: "cyan",
+    State.VERIFYING: "cyan",
     State.PLANNED: "magenta",
     State.SUCCEEDED: "green",
 }
@@ -107,6 +108,8 @@ class Picture:
         if len(rows) > room:
             lines.append(Text(f"and {len(rows) - room} more", "dim"))
         blocks = [table.block(hint) for hint in hints] + [table.note_block(*note) for note in _notes(rows).items()]
+        if self.is_final:
+            blocks.append(table.copies_block())
         limit = None if self.is_final else page.height - 1 - len(head) - len(tail) - len(lines)
         return [*head, *lines, *_below(blocks, limit), *tail]
 
@@ -159,6 +162,11 @@ class _Table:
         """Return the lines below the table for a note of instances that have no error."""
         return self._block("Note", instances, [note])
 
+    def copies_block(self) -> list[Text]:
+        """Return the lines below the table that say where the copies of the rows' backups are."""
+        folders = {instance: outcome.copies for instance, outcome in self._rows if outcome.copies}
+        return self._block("Copies", list(folders), list(folders.values()))
+
     def _block(self, title: str, instances: Sequence[InstanceRef], texts: Sequence[str]) -> list[Text]:
         if not texts:
             return []
@@ -189,7 +197,8 @@ class _Table:
                 seen.add(error)
             else:
                 attempt = f"attempt {outcome.attempts}" if outcome.attempts > 1 else ""
-                text = ", ".join(each for each in (attempt, "adopted" if outcome.adopted else "") if each)
+                verified = f"verified: {outcome.verified}" if outcome.verified else ""
+                text = ", ".join(each for each in (attempt, "adopted" if outcome.adopted else "", verified) if each)
             notes.append(self._page.printable(text))
         return notes
 
@@ -199,7 +208,7 @@ class _Table:
         columns = {
             "Instance": [page.printable(instance.instance_id) for instance in instances],
             "Region": [page.printable(instance.region) if self._has_regions else "" for instance in instances],
-            "State": [page.printable(_state(outcome)) for _, outcome in self._rows],
+            "State": [page.printable(state_text(outcome)) for _, outcome in self._rows],
             "Job IDs": [page.printable(_first_job_id(outcome)) for _, outcome in self._rows],
         }
         columns = {name: cells for name, cells in columns.items() if any(cells)}
@@ -210,12 +219,6 @@ class _Table:
         width = max(map(cell_len, columns["Instance"])) - max(0, excess)
         columns["Instance"] = [page.cut(cell, max(_MIN_INSTANCE, width)) for cell in columns["Instance"]]
         return columns
-
-
-def _state(outcome: Outcome) -> str:
-    """Return the state, and the progress of a running backup: `"running 45%"`."""
-    percent = outcome.progress if outcome.state is State.RUNNING else None
-    return outcome.state.value if percent is None else f"{outcome.state.value} {percent}%"
 
 
 def _first_job_id(outcome: Outcome) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from simulator.clock import SimulatedClock
 
-QUIET_SECONDS = 0.02  # real; an invocation whose calls all wait, and that does nothing for so long, waits for them
+QUIET_SECONDS = 0.02  # real; an invocation whose threads and calls all sleep or wait for so long waits for them
 STUCK_SECONDS = 120.0  # real; an invocation that neither sleeps nor ends for so long is an error
 
 
@@ -213,8 +213,9 @@ class ExactClock(SimulatedClock):
                 looks = self._looks
                 if self.changed.wait(QUIET_SECONDS):
                     continue
-                if clock.open_calls and clock.sleeping_calls >= clock.open_calls and looks == self._looks:
-                    self._turn = None  # it waits for calls that all wait, and has none to add
+                has_sleepers = any(sleeper.clock is clock for sleeper in self._asleep)
+                if has_sleepers and clock.sleeping_calls >= clock.open_calls and looks == self._looks:
+                    self._turn = None  # it waits for threads or calls that all sleep
                 elif time.monotonic() - began > STUCK_SECONDS:
                     raise RuntimeError(
                         f"an invocation has neither slept nor ended for {STUCK_SECONDS:.0f} real seconds"

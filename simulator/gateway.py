@@ -44,6 +44,7 @@ class Target:
     action: str  # empty for what needs no permission: no policy and no rate limit holds for it
     resource: str
     hangs: bool = False  # nothing answers there
+    latency: float = 0.0  # seconds, besides that of all calls
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ class Gateway:
         now = time.time() + service.clock_offset
         caller = signatures.verify(signature, credential, self._credentials, now, service)
         with _call_clock(caller, self._clock) as clock:
-            self._delay(clock)
+            self._delay(clock, target.latency)
             if target.action:
                 self._limits.check(target.action)
             fault = Fault("hang") if target.hangs else self._faults.next_fault(target.operation, target.instance)
@@ -200,9 +201,9 @@ class Gateway:
 
         return replace(body, chunks=chunks())
 
-    def _delay(self, clock: Clock) -> None:
-        if self._latency:
-            clock.sleep(self._latency)
+    def _delay(self, clock: Clock, latency: float) -> None:
+        if self._latency + latency:
+            clock.sleep(self._latency + latency)
         if self._real_latency:
             time.sleep(self._real_latency)
 

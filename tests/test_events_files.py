@@ -124,6 +124,10 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {  # the clock at the event's a
         "2026-11-24T03:00:01Z",
         expected("timer", "hourly@2026-11-24T03:00:00Z", "2026-11-24T03:00:00Z", STANDARD, CLOUD_NATIVE),
     ),
+    "timer-copy.json": (
+        "2026-11-24T04:00:01Z",
+        expected("timer", "copies@2026-11-24T04:00:00Z", "2026-11-24T04:00:00Z", STANDARD, SHARDS, reason="copies"),
+    ),
     "audit.json": (
         "2026-11-24T02:30:01Z",
         expected(
@@ -229,8 +233,10 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {  # the clock at the event's a
 def test_a_sample_event_comes_to_what_it_asks_for(name: str) -> None:
     arrival, wanted = SAMPLES[name]
     clock = SimulatedClock(datetime.fromisoformat(arrival.replace("Z", "+00:00")).timestamp())
-    with Cloud(clock=clock) as cloud:
+    with Cloud(clock=clock, settings={"BACKUP_STORE": "oss://backups/redis"}) as cloud:
         assert outcome(cloud, (EVENTS / name).read_bytes()) == wanted
+        copied = {key.split("/")[3] for key in cloud.store.objects if key.endswith(".rdb")}
+        assert copied == (set(wanted["in the end"]) if name == "timer-copy.json" else set())
 
 
 def test_the_timer_sample_names_the_whole_default_fleet() -> None:

@@ -1,7 +1,8 @@
 """Check the function on the account that it runs in: all that a first night could fail on. No backup is started.
 
     event ─► settings, time-out, memory ─► each region: R-KVStore, each permission (`permissions`)
-          ─► credentials, clock ─► the instances that the event names: a dry run
+          ─► credentials, clock ─► the instances that the event names: a dry run (`dry_run`)
+          ─► the store, and one byte of a backup's file (`storage`)
           ─► the function invokes itself, twice with one task ID ─► a line to look for in the log store
 
 The invocation that it sends to itself comes some seconds later, and records whether its delay was honoured.
@@ -17,30 +18,28 @@ from typing import Any
 
 from redis_backup import timestamps
 from redis_backup.alibaba.api_clock import ApiClock
-from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.alibaba.function_compute import FunctionName
 from redis_backup.alibaba.retries import run_in_parallel
 from redis_backup.alibaba.rkvstore import RKVStore
 from redis_backup.backoff import Deadline
 from redis_backup.check import patterns
+from redis_backup.check.dry_run import check_instances
 from redis_backup.check.permissions import RegionCheck
+from redis_backup.check.storage import StorageCheck
 from redis_backup.context import Context, request_time
 from redis_backup.errors import InvalidRequest
 from redis_backup.followups.payload import delayed_check, read_follow_up
 from redis_backup.followups.sending import Sender, SendStatus
-from redis_backup.reconcile.reconciler import Reconciler
 from redis_backup.reconcile.watch import MIN_TIMEOUT
-from redis_backup.reconcile.work import WorkItem
 from redis_backup.reporting import answers
 from redis_backup.reporting.codec import write_check
 from redis_backup.reporting.records import Recorder
 from redis_backup.request.events import Event
-from redis_backup.request.instances import InstanceRef
 from redis_backup.request.reader import Defaults, read_request
 from redis_backup.request.request import Request
 from redis_backup.runtime import Runtime, utc_now
 from redis_backup.settings import Settings
-from redis_backup.states import CheckResult, ErrorKind, Outcome, Problem, State
+from redis_backup.states import CheckResult, Proof
 
 # https://www.alibabacloud.com/help/en/functioncompute/user-guide/context
 _CREDENTIALS_LAST = "36 hours"
@@ -51,7 +50,6 @@ _DELAY = timedelta(seconds=10)
 _EARLY = timedelta(seconds=2)  # the clocks of Function Compute's machines may differ by that much
 _MAX_CLOCK_DIFFERENCE = 2.0  # seconds
 _FAR_AHEAD = 30.0  # seconds; the function does not follow a clock that differs by more
-_MAX_INSTANCES = 50  # that are named one by one
 
 
 class Checker:
@@ -67,7 +65,15 @@ class Checker:
         """Check everything, and return the answer for the event's trigger. Raise InvalidRequest, or BackupFailed."""
         settings = self._settings
         since = request_time(self._context.request_id, self._began)
-        defaults = Defaults(self._context.region, settings.retention_days, since, settings.max_instances)
+        defaults = Defaults(
+            self._context.region,
+            settings.retention_days,
+            since,
+            settings.max_instances,
+            settings.verify,
+            settings.copy,
+            settings.store is not None,
+        )
         try:
             request = read_request(event, defaults, self._began, read_follow_up)
         except InvalidRequest as error:
@@ -91,11 +97,13 @@ class Checker:
         return answers.check_answer(request.kind, answer)
 
     def _results(self, request: Request) -> Iterator[CheckResult]:
+        settings = self._settings
         yield self._setting_values()
         yield self._timeout()
         yield self._memory()
         if self._context.credentials.are_complete:
             yield from self._api(request)
+            yield from StorageCheck(self._context, settings, self._clock).results(request)
             yield from self._self_invocation(request)
         else:
             hint = "give the function a RAM role (`role` in s.yaml, deploy/role-policy.json); nothing else can be tried"
@@ -121,6 +129,11 @@ class Checker:
             what = "no instance at all" if len(useless) == len(settings.allow) else "no instance"
             detail = f"BACKUP_ALLOW: {', '.join(useless)} admits {what}"
             return CheckResult("settings", False, detail, "write REGION/INSTANCE_ID, such as cn-hangzhou/r-*")
+        if settings.store is None and Proof.from_fields(settings.verify, settings.copy).needs_store:
+            detail = (
+                "BACKUP_VERIFY is full, or BACKUP_COPY is true, without a store: requests that leave it so are refused"
+            )
+            return CheckResult("settings", False, detail, "set BACKUP_STORE to oss://BUCKET/PREFIX")
         if settings.unknown:
             detail = f"{', '.join(settings.unknown)}: not a setting of this function, and ignored"
             return CheckResult("settings", None, detail, "check the spelling; docs/reference.md has all settings")
@@ -170,7 +183,7 @@ class Checker:
         yield self._credentials(checks)
         yield _clock_result(api_clock)
         if all(check.is_reached and not check.credentials_problem for check in checks):
-            yield from self._instances(request)
+            yield from check_instances(request, context, settings, clock)
         elif request.instances or request.tags:
             hint = "correct what is wrong above, then check again"
             yield CheckResult("instances", None, "not tried, since not all of R-KVStore could be tried", hint)
@@ -192,39 +205,6 @@ class Checker:
             f"of the function's role, {account}; they end after {_CREDENTIALS_LAST}, and each invocation has its own"
         )
         return CheckResult("credentials", True, detail)
-
-    def _instances(self, request: Request) -> Iterator[CheckResult]:
-        """Check the instances that the request selects, by a dry run."""
-        if not (request.instances or request.tags):
-            return
-        warnings = _Warnings()
-        reconciler = Reconciler(self._context, self._settings, self._clock, warnings, hand_over=lambda _: False)
-        try:
-            request = reconciler.select(replace(request, dry_run=True), reconciler.deadline)
-        except InvalidRequest as error:
-            yield CheckResult("instances", False, "; ".join(error.errors), "check the tags and the region")
-            return
-        except ApiError as error:
-            detail = f"the tags could not be looked up: {error.problem.message}"
-            yield CheckResult("instances", False, detail, error.problem.hint or "check again")
-            return
-        items = [WorkItem.from_request(request, each) for each in request.instances]
-        reconciler.run(items)
-        failed = [item for item in items if item.outcome.state is State.FAILED]
-        for item in failed[:_MAX_INSTANCES]:
-            yield _instance_result(item, False)
-        unclear = [item for item in items if item.outcome.state is State.PENDING and item.outcome.error]
-        for item in unclear[:_MAX_INSTANCES]:
-            yield _instance_result(item, None)
-        good = len(items) - len(failed) - len(unclear)
-        detail = f"{good} of {len(items)} can be looked at" + "".join(
-            f"; {text}" for text in warnings.texts if not failed
-        )
-        is_ok = False if failed or request.unlisted else None if unclear or warnings.texts else True
-        hint = f"do what the lines of the instances say; at most {_MAX_INSTANCES} of a kind have one"
-        if not (failed or unclear):
-            hint = "check again; if it stays, name the instances by their IDs in a request"
-        yield CheckResult("instances", is_ok, detail, None if is_ok else hint)
 
     def _self_invocation(self, request: Request) -> Iterator[CheckResult]:
         """Invoke the function itself twice with the same task ID: it has to be allowed, and the second be refused."""
@@ -263,39 +243,6 @@ class Checker:
         detail = f"an asynchronous invocation came {early.total_seconds():.0f} s before it was due"
         hint = "follow-ups work, but wait inside the function, which costs their duration; no setting changes that"
         yield CheckResult("delay", None, detail, hint)
-
-
-class _Warnings:
-    """Keeps the warnings of a dry run, and writes no record (`redis_backup.reconcile.journal.Records`)."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def state(self, request: Request, instance: InstanceRef, outcome: Outcome) -> None:
-        """Do nothing: the results of the check have the states."""
-
-    def failed_attempt(
-        self, request: Request, instance: InstanceRef, job_ids: tuple[str, ...], attempts: int, code: str, found: str
-    ) -> None:
-        """Do nothing: earlier backups do not matter here."""
-
-    def warning(
-        self,
-        message: str,
-        request: Request | None,  # noqa: ARG002 - what the journal passes
-        instance: InstanceRef | None,  # noqa: ARG002
-        problem: Problem | None,
-    ) -> None:
-        """Keep a warning."""
-        text = f"{message}: {problem.message}" if problem else message
-        if text not in self.texts:
-            self.texts.append(text)
-
-
-def _instance_result(item: WorkItem, is_ok: bool | None) -> CheckResult:
-    problem = item.outcome.error or Problem("Unknown", "no error is known", ErrorKind.UNKNOWN)
-    hint = problem.hint or "look up the code in docs/runbook.md"
-    return CheckResult(f"instance {item.instance.key}", is_ok, f"{problem.message} ({problem.code})", hint)
 
 
 def _clock_result(api_clock: ApiClock) -> CheckResult:

@@ -75,11 +75,11 @@ class Copier:
         key = self._key(file)
         etags = [file.parts[number].etag for number in range(file.part_count)]
         found = self._retry(lambda: self._objects.complete_upload(key, file.upload_id, etags))
-        if found is None:  # an earlier call has completed it, or another reading, or it is gone
+        if found is None or found.crc64 is None:  # an earlier call, or another reading, has completed it, or it is gone
             found = self._retry(lambda: self._objects.head(key))
         if found is None:
             return False
-        if found.crc64 not in (None, crc):
+        if found.crc64 not in (None, crc) or found.size not in (0, file.size):
             url = self._objects.folder.url + key
             raise ApiError(
                 Problem(

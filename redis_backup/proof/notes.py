@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redis_backup.proof.rdb import END_SIZE, Ends, judge_ends
+from redis_backup.states import ErrorKind, Problem
 
 _VERSION = 1
-_PART_SIZE = 8 << 20  # bytes of a part
+_MIB = 1 << 20
+_SMALLEST_PART, _LARGEST_PART = 8 * _MIB, 32 * _MIB  # bytes; those of files of more than 280 GiB are larger
+_USUAL_PARTS = 64  # of a file, between the two: each part is a request, which costs as much as reading a few MiB
 _MOST_PARTS = 9_000  # of a file; OSS takes 10,000
 # https://www.alibabacloud.com/help/en/oss/user-guide/multipart-upload
 
@@ -34,7 +37,8 @@ class FileNote:
     """What has been read of one file. `first`, `last`: its ends; `parts`: by their numbers, from 0.
 
     `upload_id`: of the multipart upload of its copy; `wrong`: the checksums of readings that were not the one that the
-    file states; `is_done`: it was read to its end, and copied if that is asked for.
+    file states; `is_read`: it was read to its end, as far as there is something to compare with; `is_copied`: its copy
+    is complete. A reading that does not copy leaves what belongs to the copy as it is.
     """
 
     name: str
@@ -46,7 +50,8 @@ class FileNote:
     parts: dict[int, Part] = field(default_factory=dict)
     upload_id: str = ""
     wrong: list[int] = field(default_factory=list)
-    is_done: bool = False
+    is_read: bool = False
+    is_copied: bool = False
 
     @property
     def ends(self) -> Ends:
@@ -56,7 +61,8 @@ class FileNote:
     @property
     def part_size(self) -> int:
         """Return the bytes of each of its parts but the last: it depends on the file's size alone."""
-        return max(_PART_SIZE, -(-self.size // _MOST_PARTS) + 0xFFFFF & ~0xFFFFF)
+        usual = min(_LARGEST_PART, self.size // _USUAL_PARTS)
+        return -(-max(_SMALLEST_PART, usual, self.size // _MOST_PARTS) // _MIB) * _MIB
 
     @property
     def part_count(self) -> int:
@@ -73,33 +79,51 @@ class FileNote:
         start, end = self.bounds(number)
         return end - start
 
-    @property
-    def bytes_done(self) -> int:
-        """Return the bytes that were read of it."""
-        return self.size if self.is_done else sum(self.length(number) for number in self.parts)
+    def is_done(self, *, copied: bool) -> bool:
+        """Return whether nothing has to be read of it any more. `copied`: a copy is asked for."""
+        return self.is_copied if copied else self.is_read
+
+    def missing(self, *, copied: bool) -> list[int]:
+        """Return the numbers of the parts that have to be read, or to be read and copied."""
+        return [
+            number
+            for number in range(self.part_count)
+            if number not in self.parts or (copied and not self.parts[number].etag)
+        ]
+
+    def forget_parts(self) -> None:
+        """Forget its parts: it has to be read again."""
+        self.parts, self.is_read = {}, False
+
+    def bytes_done(self, *, copied: bool) -> int:
+        """Return the bytes that were read of it, and copied if that is asked for."""
+        if self.is_done(copied=copied):
+            return self.size
+        return self.size - sum(self.length(number) for number in self.missing(copied=copied))
 
 
 @dataclass
 class Note:
     """What has been read of a backup. `corrupt`: what was found, if it is; `bytes_read`: by all readings so far.
 
-    `is_paused`: its reader has stopped in time, so that the next one need not wait.
+    `is_paused`: its reader has stopped in time, so that the next one need not wait; `problem`: why it got no further.
     """
 
     files: list[FileNote] = field(default_factory=list)
     corrupt: str = ""
     bytes_read: int = 0
     is_paused: bool = False
+    problem: Problem | None = None
 
     @property
     def size(self) -> int:
         """Return the bytes of all files."""
         return sum(file.size for file in self.files)
 
-    @property
-    def progress(self) -> int:
-        """Return how much has been read, in percent."""
-        return 100 * sum(file.bytes_done for file in self.files) // self.size if self.size else 0
+    def progress(self, *, copied: bool) -> int:
+        """Return how much has been read (and copied, if that is asked for), in percent."""
+        done = sum(file.bytes_done(copied=copied) for file in self.files)
+        return 100 * done // self.size if self.size else 0
 
     def write(self) -> bytes:
         """Write what `read_note` reads."""
@@ -109,6 +133,7 @@ class Note:
                 "corrupt": self.corrupt,
                 "bytes_read": self.bytes_read,
                 "paused": self.is_paused,
+                "problem": _write_problem(self.problem),
                 "files": [_write_file(file) for file in self.files],
             },
             separators=(",", ":"),
@@ -126,9 +151,24 @@ def read_note(content: bytes) -> Note:
         if fields["version"] != _VERSION:
             return Note()
         files = [_read_file(each) for each in fields["files"]]
-        return Note(files, str(fields["corrupt"]), int(fields["bytes_read"]), fields["paused"] is True)
+        problem = _read_problem(fields["problem"])
+        return Note(files, str(fields["corrupt"]), int(fields["bytes_read"]), fields["paused"] is True, problem)
     except (ValueError, KeyError, TypeError, AttributeError):
         return Note()
+
+
+def _write_problem(problem: Problem | None) -> dict[str, str | None] | None:
+    if problem is None:
+        return None
+    return {"code": problem.code, "message": problem.message, "kind": problem.kind.value, "hint": problem.hint}
+
+
+def _read_problem(fields: dict[str, Any] | None) -> Problem | None:
+    if fields is None:
+        return None
+    hint = fields["hint"]
+    code, message = str(fields["code"]), str(fields["message"])
+    return Problem(code, message, ErrorKind(fields["kind"]), hint=None if hint is None else str(hint))
 
 
 def _write_file(file: FileNote) -> dict[str, Any]:
@@ -141,7 +181,8 @@ def _write_file(file: FileNote) -> dict[str, Any]:
         "last": file.last.hex(),
         "upload_id": file.upload_id,
         "wrong": [f"{crc:x}" for crc in file.wrong],
-        "done": file.is_done,
+        "read": file.is_read,
+        "copied": file.is_copied,
         "parts": {str(number): f"{part.crc64:x},{part.oss_crc64:x},{part.etag}" for number, part in _sorted(file)},
     }
 
@@ -155,7 +196,8 @@ def _read_file(fields: dict[str, Any]) -> FileNote:
     file = FileNote(str(fields["name"]), str(fields["node"]), str(fields["job_id"]), int(fields["size"]), first, last)
     if file.size < 0 or len(first) > END_SIZE or len(first) != min(END_SIZE, file.size):
         raise ValueError
-    file.upload_id, file.is_done = str(fields["upload_id"]), fields["done"] is True
+    file.upload_id = str(fields["upload_id"])
+    file.is_read, file.is_copied = fields["read"] is True, fields["copied"] is True
     file.wrong = [int(crc, 16) for crc in fields["wrong"]]
     for number, text in fields["parts"].items():
         crc64, oss_crc64, etag = text.split(",")

@@ -11,7 +11,7 @@ A file is corrupt only if a second reading says the same: one that differs may h
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TypeVar
@@ -29,19 +29,21 @@ from redis_backup.proof.receipts import FileReceipt, Receipt
 from redis_backup.proof.source import Source
 from redis_backup.proof.store import ProofStore
 from redis_backup.runtime import Clock
-from redis_backup.states import Proof
+from redis_backup.states import OUT_OF_TIME, Proof
 
 T = TypeVar("T")
-READERS = 8  # parts that are read at once
+Step = Callable[[], Callable[[], None]]
+READERS = 8  # parts that are read at once, at most
 _NOTE_EVERY = 8.0  # seconds; with the time that writing it takes, notes are at most 10 s apart
 _RESERVE = 3.0  # seconds before the deadline, for the last note
 _POLL = 0.05  # seconds of real time; a wait for parts reads the clock so often, since a test may move it
 _GRACE = 0.3  # seconds of real time, after the deadline, to wait for parts
+_MAX_LAST_PART = 20.0  # seconds before the deadline in which a part is begun whatever the others took
 _MOST_READINGS = 3  # of a file whose checksum is wrong, and another one each time
 
 
 class Reading:
-    """One reading of a backup. `proof`: FULL, or COPY to copy the files too."""
+    """One reading of a backup. `proof`: FULL, or COPY to copy the files too; `readers`: parts that are read at once."""
 
     def __init__(
         self,
@@ -51,79 +53,74 @@ class Reading:
         store: ProofStore,
         clock: Clock,
         deadline: Deadline,
+        readers: int = READERS,
     ) -> None:
         self._backup, self._proof, self._source, self._store = backup, proof, source, store
+        self._readers = readers
         self._clock, self._deadline = clock, Deadline(clock, deadline.at - _RESERVE)
         self._note, self._files = Note(), dict[str, BackupFile]()
         self._copier = Copier(backup, store, source, self._retry) if proof is Proof.COPY else None
-        self._slowest = 0.0  # seconds that a part took
-        self._bytes_before, self._has_note = 0, False
+        self._is_copied = proof is Proof.COPY
+        self._bytes_before, self._has_note, self._noted_at = 0, False, 0.0
 
     def run(self) -> Verdict:
         """Read as much as there is time for. Return what is known then."""
         problem = None
         try:
             self._begin()
-            if not self._note.corrupt and self._read():
+            if self._read():
                 return self._finish()
         except ApiError as error:
             problem = error.problem
         self._source.is_stopped = True
         self._note.is_paused = True
+        if problem and problem.code != OUT_OF_TIME:
+            self._note.problem = problem
         try:
             self._write_note()
             if self._note.corrupt and self._copier:
                 self._copier.abort_all()
         except ApiError as error:
-            problem = problem or error.problem
+            self._note.problem = self._note.problem or error.problem
         if self._note.corrupt:
             return Verdict(corrupt=self._note.corrupt, bytes_read=self._note.bytes_read)
-        return Verdict(problem=problem, progress=self._note.progress, bytes_read=self._note.bytes_read)
+        progress = self._note.progress(copied=self._is_copied)
+        return Verdict(problem=self._note.problem, progress=progress, bytes_read=self._note.bytes_read)
 
     def _begin(self) -> None:
-        """Take up the note, or begin one; look at the ends of each file."""
+        """Take up the note, or begin one, and ask for the files."""
         self._note, _ = self._retry(lambda: self._store.note(self._backup))
         self._note.is_paused, self._has_note = False, True
         self._bytes_before = self._note.bytes_read
-        if self._note.corrupt:
-            return
-        self._write_note()  # from now on, others see that it is being read
-        listed = list(self._source.files())
-        names = unique_names(listed)
-        self._files = dict(zip(names, listed, strict=True))
-        known = {file.name: file for file in self._note.files}
-        self._note.files = [
-            known.get(name) or self._look(name, file) for name, file in self._files.items() if not self._note.corrupt
-        ]
-
-    def _look(self, name: str, file: BackupFile) -> FileNote:
-        """Look at the ends of a file."""
-        size, first, last = self._source.ends(file)
-        note = FileNote(name, file.node, file.job_id, size, first, last)
-        if note.ends.format is rdb.Format.BROKEN:
-            self._is_corrupt(note, note.ends.found)
-        note.is_done = note.ends.format is rdb.Format.UNKNOWN and self._copier is None  # nothing to compare with
-        return note
-
-    def _is_corrupt(self, file: FileNote, found: str) -> None:
-        self._note.corrupt = corrupt_text(self._backup, file.node, file.name, found)
+        if not self._note.corrupt:
+            self._write_note()  # from now on, others see that it is being read
+            listed = list(self._retry(self._source.files))
+            self._files = dict(zip(unique_names(listed), listed, strict=True))
+            self._note.files = [file for file in self._note.files if file.name in self._files]
 
     def _read(self) -> bool:
-        """Read the parts that are missing. Return whether all files are done."""
-        pool = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+        """Read what is missing. Return whether all files are done."""
+        pool = ThreadPoolExecutor(self._readers, thread_name_prefix="read")
         try:
-            return self._read_parts(pool)
+            while not self._note.corrupt and (steps := self._steps()):
+                if not self._take(pool, steps):
+                    return False
         finally:
             self._source.is_stopped = True
             pool.shutdown(wait=False, cancel_futures=True)
+        return not self._note.corrupt
 
-    def _read_parts(self, pool: ThreadPoolExecutor) -> bool:
-        waiting = deque(self._steps())
-        running: dict[Future[Callable[[], None]], float] = {}
-        noted_at, error = self._clock.monotonic(), None
+    def _take(self, pool: ThreadPoolExecutor, steps: Iterable[Step]) -> bool:
+        """Take steps, several at once, and note what comes of them. Return whether there was time for all of them.
+
+        Raise ApiError if one of them failed for good; the others are stopped then.
+        """
+        waiting, running = deque(steps), dict[Future[Callable[[], None]], float]()
+        error: ApiError | None = None
+        slowest = 0.0  # seconds that a step took; the first steps are always begun, so that each reading gets further
         while waiting or running:
-            has_time = self._deadline.remaining() > min(20.0, 1.5 * self._slowest)
-            while waiting and has_time and error is None and len(running) < READERS:
+            has_time = self._deadline.remaining() > min(_MAX_LAST_PART, 1.5 * slowest)
+            while waiting and has_time and not self._source.is_stopped and len(running) < self._readers:
                 running[pool.submit(waiting.popleft())] = self._clock.monotonic()
             if not running:
                 break
@@ -131,35 +128,45 @@ class Reading:
             self._source.is_stopped = self._source.is_stopped or is_over
             ended, _ = wait(running, timeout=_GRACE if is_over else _POLL, return_when=FIRST_COMPLETED)
             for future in ended:
-                self._slowest = max(self._slowest, self._clock.monotonic() - running.pop(future))
+                slowest = max(slowest, self._clock.monotonic() - running.pop(future))
                 try:
                     future.result()()
                 except ApiError as failure:
-                    error = error or failure
-                    self._source.is_stopped = True
-            waiting.extend(self._steps() if ended and not (waiting or running or error or self._note.corrupt) else ())
-            if self._note.corrupt or (is_over and not ended):
+                    error, self._source.is_stopped = error or failure, True
+            if is_over and not ended:
                 break
-            if self._clock.monotonic() - noted_at >= _NOTE_EVERY:
+            if self._clock.monotonic() - self._noted_at >= _NOTE_EVERY:
                 self._write_note()
-                noted_at = self._clock.monotonic()
-        if error and not self._note.corrupt:
+        if error:
             raise error
-        return not self._note.corrupt and all(file.is_done for file in self._note.files)
+        return not (waiting or running)
 
-    def _steps(self) -> Iterator[Callable[[], Callable[[], None]]]:
-        """Return what can be done now, on any thread: parts that are missing, and files all of whose parts are there.
+    def _steps(self) -> list[Step]:
+        """Return what can be done next, all at once: look at files, then read their parts, then complete them.
 
-        Each step returns what has to be noted of it, on the reading's own thread.
+        A step runs on any thread, and returns what has to be noted of it, on the reading's own thread.
         """
-        for file in self._note.files:
-            if file.is_done:
-                continue
-            missing = [number for number in range(file.part_count) if number not in file.parts]
-            for number in missing:
-                yield partial(self._read_part, file, number)
-            if not missing:
-                yield partial(self._end_file, file)
+        known = {file.name for file in self._note.files}
+        if unknown := [name for name in self._files if name not in known]:
+            return [partial(self._look, name) for name in unknown]
+        todo = [file for file in self._note.files if not file.is_done(copied=self._is_copied)]
+        missing = [(file, number) for file in todo for number in file.missing(copied=self._is_copied)]
+        if missing:
+            return [partial(self._read_part, file, number) for file, number in missing]
+        return [partial(self._end_file, file) for file in todo]
+
+    def _look(self, name: str) -> Callable[[], None]:
+        """Look at the ends of a file."""
+        file = self._files[name]
+        size, first, last = self._source.ends(file, twice=True)
+        note = FileNote(name, file.node, file.job_id, size, first, last)
+        note.is_read = note.ends.format is rdb.Format.UNKNOWN  # there is nothing to compare its bytes with
+        if note.ends.format is rdb.Format.BROKEN:
+            return lambda: self._is_corrupt(note, note.ends.found)
+        return lambda: self._note.files.append(note)
+
+    def _is_corrupt(self, file: FileNote, found: str) -> None:
+        self._note.corrupt = corrupt_text(self._backup, file.node, file.name, found)
 
     def _read_part(self, file: FileNote, number: int) -> Callable[[], None]:
         start, end = file.bounds(number)
@@ -170,13 +177,13 @@ class Reading:
             crc, calculate = 0, crc64(REDIS).calc
             for chunk in self._source.read(source, start, end):
                 crc = calculate(chunk, crc)
-            upload_id, part = "", Part(crc)
+            upload_id, part = file.upload_id, Part(crc)
 
         def note() -> None:
             if part is None:
                 self._forget_upload(file, upload_id)
             elif file.upload_id == upload_id:
-                file.parts[number] = part
+                file.parts[number], self._note.problem = part, None
 
         return note
 
@@ -184,7 +191,7 @@ class Reading:
         """Begin a copy anew: its upload was aborted, or its parts are not what was noted."""
         if file.upload_id == upload_id:
             file.upload_id = ""
-            file.parts.clear()
+            file.forget_parts()
 
     def _end_file(self, file: FileNote) -> Callable[[], None]:
         """Compare the checksum of a file that was read; complete its copy. Read it again if the checksum is wrong."""
@@ -199,14 +206,14 @@ class Reading:
                 return partial(self._forget_upload, file, file.upload_id)
 
         def note() -> None:
-            file.is_done = True
+            file.is_read, file.is_copied = True, file.is_copied or self._is_copied
 
         return note
 
     def _read_again(self, file: FileNote, total: int) -> None:
         is_same = total in file.wrong
         file.wrong.append(total)
-        file.parts.clear()
+        file.forget_parts()
         if is_same or len(file.wrong) >= _MOST_READINGS:
             stated = f"{file.ends.crc64:016x}"
             self._is_corrupt(file, f"its bytes do not have the CRC-64 that it states, {stated}")
@@ -233,10 +240,10 @@ class Reading:
         return self._copier.receipt(file, receipt) if self._copier else receipt
 
     def _write_note(self) -> None:
-        if not self._has_note:  # an older one could not be read, and is kept
-            return
-        self._note.bytes_read = self._bytes_before + self._source.bytes_read
-        self._store.write_note(self._backup, self._note)
+        if self._has_note:  # else an older one could not be read, and is kept
+            self._note.bytes_read = self._bytes_before + self._source.bytes_read
+            self._store.write_note(self._backup, self._note)
+            self._noted_at = self._clock.monotonic()
 
     def _retry(self, call: Callable[[], T]) -> T:
         return call_with_retries(call, self._clock, self._deadline)

@@ -43,10 +43,18 @@ class Source:
                 Problem("DownloadFailed", "R-KVStore does not list the backup any more", ErrorKind.TRANSIENT)
             )
 
-    def ends(self, file: BackupFile) -> tuple[int, bytes, bytes]:
-        """Return a file's size and its first and last bytes. What is no end of an RDB file is read twice."""
+    def ends(self, file: BackupFile, *, twice: bool = False) -> tuple[int, bytes, bytes]:
+        """Return a file's size and its first and last bytes, as two readings agree on them.
+
+        Without `twice`, one is enough if it shows an RDB file.
+        """
         found = self._ends(file)
-        return found if judge_ends(found[1], found[2], found[0]).format is not Format.BROKEN else self._ends(file)
+        is_good = judge_ends(found[1], found[2], found[0]).format in (Format.WITH_CHECKSUM, Format.WITHOUT_CHECKSUM)
+        for _ in range(0 if is_good and not twice else _ATTEMPTS):
+            before, found = found, self._ends(file)
+            if found == before:
+                break
+        return found
 
     def _ends(self, file: BackupFile) -> tuple[int, bytes, bytes]:
         size, first = self._small_range(file, 0, END_SIZE)

@@ -68,18 +68,19 @@ class Prover:
             if item.request.dry_run:
                 break
         backups = tuple(judge(each, verdicts[each]) if each in verdicts else each for each in seen.backups)
-        for backup, verdict in verdicts.items():
-            if verdict.corrupt:
-                item.known = replace(item.known, attempts=_with_failed(item.known.attempts, backup))
+        unread = [each for each in good if not (verdicts[each].verified or verdicts[each].corrupt)]
+        for backup in good:
+            if verdicts[backup].corrupt or (not is_found and backup in unread[:1]):
+                item.known = replace(item.known, attempts=_with_ended(item.known.attempts, backup, verdicts[backup]))
         return replace(seen, backups=backups)
 
-    def read(self, item: WorkItem) -> None:
-        """Read the files of `item.to_read`, as far as there is time, and keep the verdict in `item.verdicts`."""
-        if backup := item.to_read:
-            item.to_read = None
-            proof = item.request.proof_of(item.instance)
-            reading = Reading(backup, proof, self._source(item, backup), self.store(), self._clock, self._deadline)
-            item.verdicts[backup.name] = reading.run()
+    def read(self, item: WorkItem, backup: ReadableBackup) -> Verdict:
+        """Read the files of a backup, as far as there is time, and keep the verdict in `item.verdicts`."""
+        proof = item.request.proof_of(item.instance)
+        source, readers = self._source(item, backup), min(READERS, self._settings.concurrency)
+        reading = Reading(backup, proof, source, self.store(), self._clock, self._deadline, readers)
+        verdict = item.verdicts[backup.name] = reading.run()
+        return verdict
 
     def store(self) -> ProofStore:
         """Return the store. It is not used without the setting: such a request is refused."""
@@ -143,7 +144,10 @@ class Prover:
         if note.corrupt:
             return Verdict(corrupt=note.corrupt), False
         is_being_read = not note.is_paused and answer.value[1] < _NOTE_IS_FRESH
-        return Verdict(progress=note.progress, is_being_read=is_being_read), not is_being_read
+        verdict = Verdict(
+            problem=note.problem, progress=note.progress(copied=proof is Proof.COPY), is_being_read=is_being_read
+        )
+        return verdict, not is_being_read
 
     def _quick_verdict(self, item: WorkItem, backup: ReadableBackup) -> Steps[Verdict]:
         """Read the ends of all files."""
@@ -170,14 +174,17 @@ class Prover:
         return Source(list_files, self._downloads, self._clock, self._deadline)
 
 
-def _with_failed(attempts: tuple[Attempt, ...], backup: Backup) -> tuple[Attempt, ...]:
-    """Note that a backup, whose files are corrupt, is a failed attempt."""
-    failed: list[Attempt] = []
-    others: list[Attempt] = []
-    for attempt in attempts:
-        is_same = set(attempt.job_ids) & set(backup.job_ids) or (
-            attempt.cluster_backup_id and attempt.cluster_backup_id == backup.cluster_backup_id
-        )
-        (failed if is_same else others).append(attempt)
-    own = failed or [Attempt(backup.job_ids, backup.cluster_backup_id, is_adopted=True)]
-    return (*(replace(attempt, ended=JobStatus.FAILED) for attempt in own), *others)
+def _with_ended(attempts: tuple[Attempt, ...], backup: Backup, verdict: Verdict) -> tuple[Attempt, ...]:
+    """Note how a backup has ended: one whose files are corrupt is a failed attempt; one that is read now is known."""
+    ended = JobStatus.FAILED if verdict.corrupt else JobStatus.SUCCEEDED
+    own = [attempt for attempt in attempts if _is_of(attempt, backup)]
+    others = tuple(attempt for attempt in attempts if attempt not in own)
+    if not own:
+        own = [Attempt(backup.job_ids, backup.cluster_backup_id, backup.started_at, is_adopted=True)]
+    return (*(replace(attempt, ended=ended) for attempt in own), *others)
+
+
+def _is_of(attempt: Attempt, backup: Backup) -> bool:
+    if attempt.cluster_backup_id:
+        return attempt.cluster_backup_id == backup.cluster_backup_id
+    return bool(set(attempt.job_ids) & set(backup.job_ids))

@@ -100,8 +100,13 @@ class Reconciler:
         """Read the files of backups that have to be read, one instance after the other, and look at each again."""
         for item in items:
             while item.to_read and self.deadline.remaining() > MIN_READING:
-                self._prover.read(item)
-                self.run([item], watch_until=watch_until)
+                backup, item.to_read = item.to_read, None
+                verdict = self._prover.read(item, backup)
+                if verdict.verified or verdict.corrupt:
+                    self.run([item], watch_until=watch_until)
+                else:
+                    outcome = replace(item.outcome, progress=verdict.progress, error=verdict.problem)
+                    self.record(item, replace(outcome, bytes_read=verdict.bytes_read))
 
     def expire(self, items: Iterable[WorkItem]) -> None:
         """Give up instances that are not final, if their event was followed up for long enough."""
@@ -150,13 +155,18 @@ class Reconciler:
     def _expired(self, item: WorkItem) -> Outcome:
         code = item.outcome.error.code if item.outcome.error else item.recorded[1] if item.recorded else ""
         last = f"; last error {code}" if code else ""
+        hint = (
+            "check the instance's backup jobs in the console; to wait for them, run "
+            "`redis-backup … --since TIME --wait 2h`"
+        )
         if item.outcome.state is State.VERIFYING:
             last += "; the backup itself is complete, but was not read back"
+            hint = item.outcome.error.hint if item.outcome.error and item.outcome.error.hint else ""
+            hint = f"{hint or 'raise BACKUP_FOLLOW_HOURS'}; then send the request again with the same `since`"
         problem = Problem(
             "FollowUpExpired",
             f"still {item.outcome.state.value} {self._settings.follow_hours:g} h after the request{last}",
             ErrorKind.UNKNOWN,
-            hint="check the instance's backup jobs in the console; to wait for them, run "
-            "`redis-backup … --since TIME --wait 2h`",
+            hint=hint,
         )
         return Outcome(State.FAILED, item.outcome.job_ids, item.outcome.adopted, item.outcome.attempts, error=problem)

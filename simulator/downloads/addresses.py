@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from simulator.clock import Clock
     from simulator.credentials import Credential, CredentialStore
     from simulator.downloads.files import Content
-    from simulator.kvstore.operations import Behaviour
+    from simulator.kvstore.behaviour import Behaviour
     from simulator.server import Request
 
 WAYS = {"BackupDownloadURL": "internet", "BackupIntranetDownloadURL": "intranet"}  # by field of R-KVStore's answers
@@ -98,10 +98,6 @@ class Addresses:
         """Count one download by the request's address."""
         with self._lock:
             self._uses[_key(request)] += 1
-
-    def hangs(self, address: Address) -> bool:
-        """Return whether nothing answers at this address."""
-        return self._behaviour().unreachable.get(address.way) == "timeout"
 
     def close(self) -> None:
         """Free the port that refuses connections."""

@@ -43,7 +43,9 @@ class DownloadsWire:
         There is no action and no resource: whoever has an address needs no permission.
         """
         address = self._addresses.find(request)
-        return Target(OPERATION, address.instance, address.region, "", "", self._addresses.hangs(address))
+        behaviour = self._kvstore.behaviour
+        hangs = behaviour.unreachable.get(address.way) == "timeout"
+        return Target(OPERATION, address.instance, address.region, "", "", hangs, behaviour.download_latency)
 
     def find(self, target: Target, request: Request) -> None:
         """Do nothing: `target` has found the file."""

@@ -185,6 +185,9 @@ def test_the_inputs_are_the_commands_options() -> None:
         ({"WAIT": "30m", "CHECK": "true", "DRY_RUN": "false"}, "--json --check"),
         ({"MAX_AGE": "1h", "RETENTION_DAYS": "-1", "SINCE": ""}, "--json --max-age=1h --retention-days=-1"),
         ({"REASON": "-x\ny"}, "--json --reason=-x\ny"),
+        ({"VERIFY": "full", "COPY": "true"}, "--json --verify=full --copy"),
+        ({"VERIFY": "", "COPY": ""}, "--json"),
+        ({"COPY": "false"}, "--json --no-copy"),
     ],
 )
 def test_inputs_become_arguments(inputs: dict[str, str], arguments: str) -> None:
@@ -193,7 +196,8 @@ def test_inputs_become_arguments(inputs: dict[str, str], arguments: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("DRY_RUN", "True"), ("CHECK", "yes"), ("INSTANCES", "r-1 --since=2020-01-01T00:00:00Z")]
+    ("name", "value"),
+    [("DRY_RUN", "True"), ("COPY", "yes"), ("CHECK", "yes"), ("INSTANCES", "r-1 --since=2020-01-01T00:00:00Z")],
 )
 def test_a_value_that_an_input_cannot_have_is_refused(name: str, value: str) -> None:
     with pytest.raises(InputError, match=f"^The input {name.lower().replace('_', '-')} "):
@@ -207,6 +211,21 @@ def test_the_summary_shows_hostile_text_as_it_is_and_what_failed_first() -> None
     assert rows == [
         ["cn-hangzhou/r-b", "❌ failed", "", f"{' '.join(HOSTILE.split())} (C). Do this"],
         ["cn-hangzhou/r-a", "✅ succeeded", "1, 2", "a note"],
+    ]
+
+
+def test_the_summary_shows_what_was_proved() -> None:
+    instances = [
+        item("r-a", "succeeded", job_ids=["1"], verified="full", copies="oss://b/p/"),
+        item("r-b", "verifying", job_ids=["2"], progress=43),
+        item("r-c", "planned", job_ids=["3"], note="not read back"),
+    ]
+    summary = summarize({"ok": True, "dry_run": True, "counts": {"succeeded": 1}, "instances": instances}, 3)
+    assert summary.startswith("### Redis backup: 1 succeeded. Some instances have no backup that was read back as ask")
+    assert table(summary) == [
+        ["cn-hangzhou/r-b", "⏳ verifying", "2", "43 % read"],
+        ["cn-hangzhou/r-c", "⏳ planned", "3", "not read back"],
+        ["cn-hangzhou/r-a", "✅ succeeded", "1", "verified: full. copies: oss://b/p/"],
     ]
 
 

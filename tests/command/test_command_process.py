@@ -14,6 +14,7 @@ from command_process import PROJECT, SLOWLY, TIMEOUT, Pipeline, run
 
 from redis_backup import timestamps
 from simulator import Fault, Instance, ram
+from simulator.downloads.files import File
 from simulator.fc.invocation import load_project
 
 LONG = 100_000.0  # seconds
@@ -276,6 +277,81 @@ def test_instances_that_were_not_listed_are_1_though_all_that_were_have_succeede
         )
         told = json.loads(ended.out)
         assert (told["ok"], told["counts"]) == (False, {"succeeded": 1})
+
+
+STORE = {"BACKUP_STORE": "oss://backups/redis"}
+FOLDER = r"oss://backups/redis/1234567890123456/cn-hangzhou/r-a/\w+-N/"
+
+
+def test_backups_are_read_back_and_copied_before_they_have_succeeded() -> None:
+    encrypted = Instance("r-b", duration=20, files=(File(encrypted=True),))
+    with Pipeline(Instance("r-a", duration=20), encrypted, settings=STORE).running() as pipeline:
+        ended = pipeline.run("r-a", "r-b", "--copy", "--wait", "30m", "--json")
+        lines = changes(ended.err)
+        assert (ended.code, pipeline.backups()) == (0, {"r-a": 1, "r-b": 1})
+        assert [line for line in lines if re.match(r"T cn-hangzhou/r-a verifying( \d+%)? job_ids=N attempts=1", line)]
+        [line] = [line for line in lines if " r-a succeeded " in line.replace("/", " ")]
+        assert re.fullmatch(rf"T \S+ succeeded job_ids=N attempts=1 verified=full copies={FOLDER}", line)
+        told = {item["instance_id"]: item for item in json.loads(ended.out)["instances"]}
+        assert [told[name]["verified"] for name in ("r-a", "r-b")] == ["full", "unknown-format"]
+        assert told["r-a"]["copies"] in ended.err
+        assert "only a restore proves this backup" in told["r-b"]["note"]
+        assert {(each["copy"], "verify" in each) for each in pipeline.requests()} == {(True, False)}
+
+
+def test_a_corrupt_backup_is_1_and_names_what_was_found() -> None:
+    corrupt = Instance("r-a", duration=20, files=(File(cut=100),))
+    with Pipeline(corrupt, settings={"BACKUP_MAX_ATTEMPTS": "1"}).running() as pipeline:
+        ended = pipeline.run("r-a", "--verify", "quick", "--wait", "30m")
+        assert ended.code == 1
+        assert re.search(r"r-a failed job_ids=\d+ attempts=1 BackupCorrupt: 1 of at most 1 .*; job \d+, ", ended.out)
+        assert " hint for BackupCorrupt (cn-hangzhou/r-a): keep the backup for Alibaba Cloud's support" in ended.out
+
+
+def test_backups_that_are_being_read_are_0_without_wait_3_where_time_runs_out_and_the_same_command_joins() -> None:
+    item = {"instance_id": "r-a", "region": "cn-hangzhou", "state": "verifying", "job_ids": ["7"], "progress": 43}
+    report = {"instances": [item], "jobs": {}, "ok": True, "done": False}
+    with Pipeline(Instance("r-a"), handler=lambda *_: report).running() as pipeline:
+        ended = pipeline.run("r-a", "--verify", "full", "--no-copy")
+        assert (ended.code, ended.err) == (0, "")
+        goes_on, again = without_times(ended.out)[-2:]
+        assert "T cn-hangzhou/r-a verifying 43% job_ids=7" in without_times(ended.out)
+        assert goes_on == "The function goes on reading the backups. To wait for them:"
+        options = "--verify full --no-copy --function redis-backup --region cn-hangzhou --since T"
+        assert again == f"  python -m redis_backup r-a {options} --wait 30m"
+        ended = pipeline.run("r-a", "--wait", "100s")
+        assert (ended.code, ended.err.splitlines()[0]) == (
+            3,
+            "Time ran out. The function goes on reading the backups. To wait for them again:",
+        )
+
+
+def test_an_audit_is_3_until_each_instance_has_a_backup_that_was_read_back() -> None:
+    with Pipeline(Instance("r-a"), Instance("r-b"), settings=STORE).running() as pipeline:
+        now = pipeline.cloud.clock.time()
+        for name, started in (("r-a", now - 600), ("r-b", now - 200_000)):
+            pipeline.cloud.kvstore.instance(name).add_backup(started, started + 60)
+        audit = ("r-a", "r-b", "--max-age", "1d", "--verify", "full", "--dry-run")
+        ended = pipeline.run(*audit)
+        assert (ended.code, pipeline.backups()) == (3, {"r-a": 1, "r-b": 1})
+        assert without_times(ended.err) == [
+            "2 instances have no backup since T that was read back as asked.",
+            "  Without --dry-run, the function starts the backups that are missing, and reads what has not been read.",
+        ]
+        a, b = sorted(without_times(ended.out)[1:-1])
+        assert a == "T cn-hangzhou/r-a planned job_ids=N adopted; its newest backup has not been read back as asked"
+        assert b == "T cn-hangzhou/r-b planned no backup has started since T"
+        assert pipeline.run("r-a", "--max-age", "1d", "--verify", "full", "--wait", "30m").code == 0
+        ended = pipeline.run("r-a", "--max-age", "1d", "--verify", "full", "--dry-run")
+        assert (ended.code, ended.err, pipeline.backups()["r-a"]) == (0, "", 1)
+        assert "T cn-hangzhou/r-a succeeded job_ids=N verified=full adopted" in without_times(ended.out)
+
+
+def test_proof_for_which_the_function_has_no_store_is_2_and_names_the_setting() -> None:
+    with Pipeline(Instance("r-a")).running() as pipeline:
+        ended = pipeline.run("r-a", "--verify", "full")
+        assert (ended.code, pipeline.backups()) == (2, {"r-a": 0})
+        assert "set BACKUP_STORE to oss://BUCKET/PREFIX in the function's environment" in ended.err
 
 
 def test_a_request_that_the_function_refuses_is_2_with_its_text() -> None:

@@ -14,7 +14,7 @@ from redis_backup.backoff import Deadline
 from redis_backup_cli import batches
 from redis_backup_cli.errors import CommandError, NoAnswerError, RefusedError
 from redis_backup_cli.polling import Polling
-from redis_backup_cli.report import Answer, MergedReport, read_answer
+from redis_backup_cli.report import NO_CHECKSUM, NOT_READ, UNKNOWN_FORMAT, Answer, MergedReport, read_answer
 from simulator import SimulatedClock
 
 SINCE = "2026-11-24T02:00:00Z"
@@ -93,6 +93,18 @@ def test_the_same_request_is_sent_again_with_the_jobs_of_the_last_answer_exactly
         "reason": "release 42",
     }
     assert [fields for _, fields in script.sent] == [first, first | {"jobs": jobs[0]}, first | {"jobs": jobs[1]}, first]
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"verify": "none"}, {"verify": "full"}, {"copy": True}, {"verify": "quick", "copy": False}]
+)
+def test_what_was_said_of_proof_is_sent_each_time_and_nothing_else_is(fields: dict[str, Any]) -> None:
+    states = ["running", "verifying", "verifying", "succeeded"]
+    script = Script(lambda _, before: report(states[before], ["r-a"]))
+    assert script.run(["r-a"], **fields).is_done
+    sent = [{name: given[name] for name in ("verify", "copy") if name in given} for _, given in script.sent]
+    assert sent == [fields] * 4
+    assert [given.get("wait_seconds") for _, given in script.sent] == [None] * 4
 
 
 def test_jobs_go_along_with_their_instances_where_an_answer_is_cut() -> None:
@@ -196,14 +208,31 @@ def test_of_a_split_request_what_a_look_would_start_has_not_begun() -> None:
     ]
 
 
+@pytest.mark.parametrize(("unread", "state"), [({"job_ids": ["7"]}, "verifying"), ({"adopted": True}, "verifying")])
+def test_of_a_split_request_what_a_look_would_read_is_being_read(unread: dict[str, Any], state: str) -> None:
+    def answer(fields: dict[str, Any], before: int) -> Reply:
+        assert fields["verify"] == "full"
+        if not before:
+            return report("pending", ["r-a", "r-b"], [2])
+        items = [item("r-a", "planned") | unread, item("r-b", "planned")]
+        return {"instances": items} if before == 1 else report("succeeded", ["r-a", "r-b"])
+
+    script = Script(answer)
+    assert script.run(["r-a", "r-b"], verify="full").counts == {"succeeded": 2}
+    assert script.shown == [{"pending": 2}, {"pending": 1, state: 1}, {"succeeded": 2}]
+
+
+@pytest.mark.parametrize("wait", [None, 3600])
+def test_of_a_split_dry_run_each_instance_is_looked_at_even_without_wait(wait: float | None) -> None:
+    script = split(NAMES, lambda _: "planned")
+    assert script.run(NAMES, wait=wait, dry_run=True).counts == {"planned": 4}
+    assert [fields["dry_run"] for _, fields in script.sent] == [True] * 3
+
+
 def test_of_a_split_request_what_has_failed_is_final() -> None:
     script = split(NAMES, lambda look: ["planned", "failed"][look])
     assert script.run(NAMES).counts == {"failed": 4}
     assert len(script.sent) == 5
-
-
-def test_of_a_split_dry_run_what_is_planned_is_final() -> None:
-    assert split(NAMES, lambda _: "planned").run(NAMES, dry_run=True).counts == {"planned": 4}
 
 
 def test_a_split_request_is_looked_at_15_seconds_later_and_not_at_all_where_there_is_less_time() -> None:
@@ -278,6 +307,7 @@ def test_nothing_is_done_before_it_is_known_what_the_tags_select() -> None:
 def test_the_merged_report_has_the_form_of_the_functions_own() -> None:
     error = {"code": "NotFound", "message": "m", "kind": "permanent", "request_id": "1", "hint": "h"}
     own = {**item("r-a", "failed", "7"), "adopted": True, "attempts": 2, "progress": 40, "error": error}
+    own |= {"verified": None, "copies": None}
     script = Script(lambda *_: {"instances": [own]})
     assert script.run(["r-a"]).to_dict(None)["instances"] == [own]
 
@@ -294,6 +324,37 @@ def test_where_job_ids_cannot_be_had_the_report_says_so_and_what_was_told_of_the
         ([], "job IDs: not listed by R-KVStore; see backup_started in the log store"),
         ([], "job IDs: not listed by R-KVStore; see backup_started in the log store"),  # another attempt has others
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told", "note"),
+    [
+        ({}, {"state": "planned"}, None),
+        ({}, {"state": "planned", "job_ids": ["7"]}, NOT_READ),  # by the function's own setting
+        ({"verify": "none"}, {"state": "planned"}, None),
+        ({"verify": "full"}, {"state": "planned", "adopted": True}, NOT_READ),
+        ({"copy": True}, {"state": "planned"}, "no backup has started since 2026-11-24T01:00:00Z"),
+        ({"verify": "full"}, {"state": "succeeded", "job_ids": ["7"], "verified": "full"}, None),
+        ({}, {"state": "succeeded", "job_ids": ["7"], "verified": "unknown-format"}, UNKNOWN_FORMAT),
+        ({"verify": "quick"}, {"state": "succeeded", "job_ids": ["7"], "verified": "quick"}, None),
+        ({"verify": "full"}, {"state": "succeeded", "job_ids": ["7"], "verified": "quick"}, NO_CHECKSUM),
+        ({}, {"state": "succeeded", "job_ids": ["7"], "verified": "quick", "copies": "oss://b/"}, NO_CHECKSUM),
+    ],
+)
+def test_what_was_proved_is_explained_where_it_is_not_what_was_asked(
+    fields: dict[str, Any], told: dict[str, Any], note: str | None
+) -> None:
+    script = Script(lambda *_: {"instances": [item("r-a", "") | told]})
+    merged = script.run(["r-a"], wait=None, dry_run=True, max_age_minutes=60, **fields)
+    [written] = merged.to_dict(None)["instances"]
+    assert written.get("note") == note
+    assert (written["verified"], written["copies"]) == (told.get("verified"), told.get("copies"))
+
+
+def test_job_ids_of_a_backup_that_is_read_are_kept() -> None:
+    script = Script(lambda _, before: {"instances": [item("r-a", *(("verifying",) if before else ("running", "7")))]})
+    [outcome] = script.run(["r-a"], wait=30, verify="full").outcomes.values()
+    assert (outcome.state.value, outcome.job_ids) == ("verifying", ("7",))
 
 
 def test_an_error_of_the_request_as_a_whole_is_kept() -> None:

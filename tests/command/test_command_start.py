@@ -74,6 +74,8 @@ def test_without_its_libraries_it_says_how_to_get_them() -> None:
             "'90s' is not a number of minutes; use 15m, 2h or 1d",
         ),
         (["--tag", "shop", *TO_FUNCTION], {}, "'shop' is not KEY=VALUE"),
+        (["r-a", *TO_FUNCTION, "--verify", "all"], {}, "'--verify': 'all' is not one of 'none', 'quick', 'full'."),
+        ([*TO_FUNCTION, "--check", "--verify", "full", "--no-copy"], {}, "so leave out --verify, --copy"),
         ([*TO_FUNCTION], {}, "Error: instance_ids is missing: the command names no instance; use IDs such as "),
         (
             ["R-A", "--retention-days", "3", *TO_FUNCTION],

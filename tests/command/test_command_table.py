@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -315,6 +316,7 @@ def test_the_last_picture_leaves_out_nothing_that_failed() -> None:
         (Outcome(State.SUCCEEDED, adopted=True, attempts=1), "adopted"),
         (Outcome(State.RUNNING, attempts=2), "attempt 2"),
         (Outcome(State.RUNNING, adopted=True, attempts=3), "attempt 3, adopted"),
+        (Outcome(State.SUCCEEDED, adopted=True, verified="full"), "adopted, verified: full"),
         (failed(Problem("A", "实例不存在。", ErrorKind.UNKNOWN)), "A: 实例不存在。"),
         (failed(Problem("A", "b\x1b[31mc\r\nd\x07", ErrorKind.UNKNOWN)), "A: bc d"),
         (failed(Problem("A", "b.", ErrorKind.UNKNOWN)), "A: b"),
@@ -324,6 +326,56 @@ def test_the_note_of_a_row(outcome: Outcome, note: str) -> None:
     assert draw({"r-1": outcome}, 80).splitlines()[1:3] == [
         "Instance  State" + " " * (len(outcome.state.value) - 5) + "  Note",
         f"r-1       {outcome.state.value}  {note}",
+    ]
+
+
+FOLDER = "oss://backups/redis/1234567890123456/cn-hangzhou/r-1/20261124T020005Z-7/"
+UNREACHABLE = Problem(
+    "DownloadFailed",
+    "its file dump.rdb could not be read: no answer from the address of the VPC",
+    ErrorKind.TRANSIENT,
+    hint="set the function's vpcConfig, or BACKUP_DOWNLOAD to internet",
+)
+PROOF = {
+    "r-1": Outcome(State.SUCCEEDED, ("7",), attempts=1, verified="full", copies=FOLDER),
+    "r-2": Outcome(State.VERIFYING, ("8",), attempts=2, progress=43),
+    "r-3": Outcome(State.VERIFYING, ("9",), error=UNREACHABLE),
+    "r-4": failed(Problem("BackupCorrupt", "job 5, node 1: it is cut short", ErrorKind.PERMANENT), "5", "6"),
+    "r-5": Outcome(State.RUNNING, ("10",), progress=80),
+}
+
+
+def test_what_is_read_has_its_progress_and_what_was_read_its_proof_and_its_copies() -> None:
+    assert draw(PROOF, 90).splitlines()[1:] == [
+        "Instance  State          Job IDs  Note",
+        "r-4       failed         5 +1     BackupCorrupt: job 5, node 1: it is cut short",
+        "r-5       running 80%    10",
+        "r-3       verifying      9        DownloadFailed: its file dump.rdb could not be read: no…",
+        "r-2       verifying 43%  8        attempt 2",
+        "r-1       succeeded      7        verified: full",
+        "",
+        "DownloadFailed: r-3",
+        "  its file dump.rdb could not be read: no answer from the address of the VPC",
+        "  Hint: set the function's vpcConfig, or BACKUP_DOWNLOAD to internet",
+        "Copies: r-1",
+        f"  {FOLDER}",
+        "5 instances after 42 s: 1 failed, 1 running, 2 verifying, 1 succeeded",
+    ]
+    assert FOLDER not in draw(PROOF, 90, is_final=False)
+
+
+def test_a_line_tells_each_tenth_that_is_read_and_the_proof() -> None:
+    lines = Lines({"r-2": PROOF["r-2"]})
+    lines.progress.show()
+    for progress in (49, 50, 58, 93):
+        lines.report.add(Answer({ref("r-2"): replace(PROOF["r-2"], progress=progress)}))
+        lines.progress.show()
+    lines.report.add(Answer({ref("r-2"): PROOF["r-1"], ref("r-3"): PROOF["r-3"]}))
+    lines.progress.show()
+    assert lines.read() == [
+        *(f"cn-hangzhou/r-2 verifying {percent}% job_ids=8 attempts=2" for percent in (43, 50, 93)),
+        f"cn-hangzhou/r-2 succeeded job_ids=7 attempts=1 verified=full copies={FOLDER}",
+        f"cn-hangzhou/r-3 verifying job_ids=9 DownloadFailed: {UNREACHABLE.message}",
     ]
 
 
@@ -492,7 +544,7 @@ def test_a_terminal_gets_a_table_but_for_a_dumb_one_and_for_ci(environ: dict[str
     [
         ([], "0 instances after 42 s: none is known yet"),
         ([State.SUCCEEDED], "1 instance after 42 s: 1 succeeded"),
-        (list(State), "5 instances after 42 s: 1 failed, 1 pending, 1 running, 1 planned, 1 succeeded"),
+        (list(State), "6 instances after 42 s: 1 failed, 1 pending, 1 running, 1 verifying, 1 planned, 1 succeeded"),
     ],
 )
 def test_totals(states: list[State], text: str) -> None:

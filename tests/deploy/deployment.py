@@ -31,9 +31,9 @@ def rendered(name: str, **variables: str) -> Any:
     return json.loads(render.fill((PROJECT / "deploy" / name).read_text(encoding="utf-8"), known))
 
 
-def serverless() -> dict[str, Any]:
-    """s.yaml as Serverless Devs reads it: every variable filled in."""
-    known = render.values(ACCOUNT)
+def serverless(**variables: str) -> dict[str, Any]:
+    """s.yaml as Serverless Devs reads it: every variable filled in; `variables` replace those of the file."""
+    known = {**render.values(ACCOUNT), **{f"vars.{key}": value for key, value in variables.items()}}
 
     def filled(value: Any) -> Any:
         if isinstance(value, dict):
@@ -45,6 +45,6 @@ def serverless() -> dict[str, Any]:
     return filled(yaml.safe_load((PROJECT / "s.yaml").read_text(encoding="utf-8")))
 
 
-def properties() -> dict[str, Any]:
+def properties(**variables: str) -> dict[str, Any]:
     """The function's own part of s.yaml."""
-    return serverless()["resources"]["backup"]["props"]
+    return serverless(**variables)["resources"]["backup"]["props"]

@@ -348,14 +348,31 @@ HEALTHY = Night(
         ),
         QUIET.state(
             "2026-11-24T02:10:00.100Z",
-            "backup_succeeded",
+            "backup_verifying",
             SHARDS,
             follow=True,
             job_ids="10001,10002",
+            progress=0,
             backup_size=2097152,
-            duration_seconds=160,
         ),
-        QUIET.report("2026-11-24T02:10:00.200Z", ok=True, done=True, follow=True, succeeded=2, instances=2),
+        QUIET.report(
+            "2026-11-24T02:10:00.200Z", ok=True, done=True, follow=True, succeeded=1, verifying=1, instances=2
+        ),
+        *(
+            QUIET.state(  # the follow-up that was sent before the files were read says it again
+                f"2026-11-24T02:1{minute}:10.000Z",
+                "backup_succeeded",
+                SHARDS,
+                follow=True,
+                job_ids="10001,10002",
+                backup_size=2097152,
+                duration_seconds=160,
+                verified="full",
+                copies=f"oss://backups/redis/1234567890123456/{REGION}/{SHARDS}/20261124T020145Z-10001/",
+                bytes_read=bytes_read,
+            )
+            for minute, bytes_read in ((0, 2097188), (1, 0))
+        ),
         QUIET.line(
             "2026-11-24T02:10:00.300Z",
             "request_finished",
@@ -389,4 +406,63 @@ HEALTHY = Night(
         ),
     ],
     "2026-11-24T02:41:00Z",
+)
+
+UNREACHED = {
+    "error_code": "DownloadFailed",
+    "error_kind": "transient",
+    "error_message": "file hins1.rdb could not be read over the intranet: no answer came in time",
+    "hint": "give the function a vpcConfig of the instance's region",
+}
+CORRUPT = {
+    "error_code": "BackupCorrupt",
+    "error_message": "earlier backups of this request failed: job 20003, node r-bp1-db-0, file hins3.rdb: cut",
+}
+YESTERDAY = Story("timer", "nightly@2026-11-23T02:00:00Z", "2026-11-23T02:00:00Z", "nightly")
+PROVING = Story("timer", "nightly@2026-11-24T02:00:00Z", "2026-11-24T02:00:00Z", "nightly")
+
+
+def _read(story: Story, time: str, job_ids: str, instance: str, bytes_read: int, **fields: Any) -> str:
+    """A backup was read and judged."""
+    known = {"backup_size": 1048576, "duration_seconds": 95, "verified": "full", "bytes_read": bytes_read}
+    return story.state(time, "backup_succeeded", instance, follow=True, job_ids=job_ids, **{**known, **fields})
+
+
+# Two nights of backups that are read: yesterday's were, and tonight's not all of them.
+PROVED = Night(
+    [
+        *(
+            YESTERDAY.state("2026-11-23T02:05:00.000Z", "backup_verifying", instance, follow=True, job_ids=job_ids)
+            for instance, job_ids in ((STANDARD, "19001"), (SLOW, "19002"))
+        ),
+        _read(YESTERDAY, "2026-11-23T02:05:30.000Z", "19001", STANDARD, 1048594),
+        _read(YESTERDAY, "2026-11-23T02:06:00.000Z", "19002", SLOW, 1048594),
+        *(
+            PROVING.state("2026-11-24T02:05:00.000Z", "backup_verifying", instance, follow=True, job_ids=job_ids)
+            for instance, job_ids in ((STANDARD, "20001"), (BROKEN, "20003"))
+        ),
+        PROVING.state(
+            "2026-11-24T02:05:10.000Z", "backup_verifying", SLOW, "WARNING", follow=True, job_ids="20002", **UNREACHED
+        ),
+        PROVING.state(
+            "2026-11-24T02:05:20.000Z",
+            "warning",
+            BROKEN,
+            "WARNING",
+            follow=True,
+            job_ids="20003",
+            attempts=1,
+            **CORRUPT,
+        ),
+        PROVING.state("2026-11-24T02:06:30.000Z", "backup_started", BROKEN, follow=True, job_ids="20004", attempts=2),
+        _read(PROVING, "2026-11-24T02:06:40.000Z", "20001", STANDARD, 2097188),  # some of it twice
+        _read(PROVING, "2026-11-24T02:07:40.000Z", "20001", STANDARD, 0),
+        PROVING.state("2026-11-24T02:08:00.000Z", "backup_verifying", BROKEN, follow=True, job_ids="20004"),
+        _read(PROVING, "2026-11-24T02:08:20.000Z", "20004", BROKEN, 1048594, attempts=2),
+        _read(PROVING, "2026-11-24T02:08:30.000Z", "20005", DENIED, 18, verified="unknown-format"),
+        Story("manual", "1-later", "2026-11-24T02:20:00Z").state(
+            "2026-11-24T02:20:01.000Z", "backup_started", STANDARD, job_ids="20006", attempts=1
+        ),
+    ],
+    "2026-11-24T02:21:00Z",
 )

@@ -19,6 +19,7 @@ RUNBOOK = (PROJECT / "docs" / "runbook.md").read_text(encoding="utf-8")
 REFERENCE = (PROJECT / "docs" / "reference.md").read_text(encoding="utf-8")
 DOCUMENTS = [
     *("reference.md", "runbook.md", "deployment.md", "architecture.md", "recipes.md", "restore.md", "failure-modes.md"),
+    "verification.md",
     *("../CONTRIBUTING.md", "../SECURITY.md", "../CHANGELOG.md"),
 ]
 PROGRAMS = {
@@ -28,6 +29,8 @@ PROGRAMS = {
     "job-ids",
     "redis-server",
     "redis-check-rdb",
+    "unknown-format",
+    "x-oss-forbid-overwrite",
 }  # not saved searches
 
 
@@ -66,9 +69,16 @@ def test_the_reference_has_the_settings_defaults() -> None:
     assert numbers == {
         f"BACKUP_{each.name.upper()}": value
         for each in fields(Settings)
-        if isinstance(value := getattr(settings, each.name), int | float)
+        if isinstance(value := getattr(settings, each.name), int | float) and not isinstance(value, bool)
     }
-    assert (defaults["BACKUP_ALLOW"], defaults["BACKUP_FC_ENDPOINT"]) == (*settings.allow, settings.fc_endpoint)
+    texts = {
+        "BACKUP_ALLOW": ",".join(settings.allow),
+        "BACKUP_FC_ENDPOINT": settings.fc_endpoint,
+        "BACKUP_VERIFY": settings.verify,
+        "BACKUP_COPY": str(settings.copy).lower(),
+        "BACKUP_DOWNLOAD": settings.download,
+    }
+    assert {name: defaults[name] for name in texts} == texts
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

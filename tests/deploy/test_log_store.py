@@ -11,15 +11,18 @@ from deployment import PROJECT, properties, rendered
 from logservice import Index, Log, fields_of
 from nights import (
     BROKEN,
+    CORRUPT,
     CREATE,
     DENIED,
     EVENTFUL,
     HEALTHY,
     INVOKE,
+    PROVED,
     REGION,
     SHARDS,
     SLOW,
     STANDARD,
+    UNREACHED,
     Night,
     Story,
     seconds,
@@ -108,6 +111,19 @@ FOUND: dict[str, list[dict[str, Any]]] = {  # the rows of each saved query on th
         {"instance_id": BROKEN, "code": "BackupJobFailed", "time": "2026-11-24T02:10:00.200Z"},
     ],
 }
+FOUND_OF_PROOF: dict[str, list[dict[str, Any]]] = {  # of the nights on which backups are read
+    "verified-backups": [
+        {"instance_id": DENIED, "backup": "20005", "verified": "unknown-format", "bytes_read": 18, "seconds": None},
+        {"instance_id": BROKEN, "backup": "20004", "verified": "full", "bytes_read": 1048594, "seconds": 20},
+        {"instance_id": STANDARD, "backup": "20001", "verified": "full", "bytes_read": 2097188, "seconds": 100},
+        {"instance_id": SLOW, "backup": "19002", "verified": "full", "bytes_read": 1048594, "seconds": 60},
+        {"instance_id": STANDARD, "backup": "19001", "verified": "full", "bytes_read": 1048594, "seconds": 30},
+    ],
+    "unverified-backups": [  # yesterday's were verified; a corrupt one was made again; what runs is no backup yet
+        {"instance_id": DENIED, "backup": "20005", "state": "backup_succeeded", "code": None},
+        {"instance_id": SLOW, "backup": "20002", "state": "backup_verifying", "code": "DownloadFailed"},
+    ],
+}
 
 EVENTS_IN_ORDER = 'SELECT "message.event" AS event FROM log ORDER BY "message.time"'
 
@@ -187,6 +203,23 @@ def test_a_saved_query_finds_what_it_should(name: str) -> None:
     assert [{column: row[column] for column in FOUND[name][0]} for row in found] == FOUND[name]
 
 
+@pytest.mark.parametrize("name", FOUND_OF_PROOF)
+def test_a_saved_query_finds_which_backups_were_read(name: str) -> None:
+    found = rows(QUERIES[name]["searchQuery"], PROVED)
+    assert [{column: row[column] for column in FOUND_OF_PROOF[name][0]} for row in found] == FOUND_OF_PROOF[name]
+
+
+def test_the_dashboard_shows_how_many_backups_were_verified_and_what_that_read() -> None:
+    assert rows(SHIPPED["dashboard/Verified in a day, in percent"], PROVED) == [{"percent": 80}]
+    days = rows(SHIPPED["dashboard/Bytes read by the day"], PROVED)
+    assert [day["bytes_read"] for day in days] == [2 * 1048594, 2097188 + 1048594 + 18]
+    for chart, query in (
+        ("Verified backups", "verified-backups"),
+        ("Newest backup not verified", "unverified-backups"),
+    ):
+        assert SHIPPED[f"dashboard/{chart}"] == SHIPPED[f"queries/{query}"]
+
+
 def test_the_story_of_an_event_holds_its_follow_ups() -> None:
     story = rows(QUERIES["story-of-an-event"]["searchQuery"], EVENTFUL)
     own = [each for each in map(json.loads, EVENTFUL.lines) if each["trigger_id"] == "nightly@2026-11-24T02:00:00Z"]
@@ -212,7 +245,7 @@ def test_a_job_id_is_found_among_several(search: str, records: list[str]) -> Non
 
 
 def test_every_saved_query_has_its_test() -> None:
-    assert set(QUERIES) == {*FOUND, "story-of-an-event"}
+    assert set(QUERIES) == {*FOUND, *FOUND_OF_PROOF, "story-of-an-event"}
 
 
 # The lines that each alert is about. All are looked at on 2026-11-24 at 03:00, a minute after most of them.
@@ -221,6 +254,7 @@ ONE = Story("timer", "hourly@2026-11-24T02:10:00Z", "2026-11-24T02:10:00Z", "hou
 NIGHTLY = Story("timer", "nightly@2026-11-24T02:00:00Z", "2026-11-24T02:00:00Z", "nightly")
 PLANNED = Story("timer", "audit@2026-11-24T02:40:00Z", "2026-11-24T02:40:00Z", "audit")
 DRY = Story("manual", "1-dry", "2026-11-24T01:30:00Z")
+BY_HAND = Story("manual", "1-by-hand", "2026-11-24T02:10:00Z")
 WATCHING = {
     "error_code": "Watching",
     "error_kind": "unknown",
@@ -251,6 +285,18 @@ PENDING_EARLIER = ONE.state(
     EARLIER, "backup_pending", STANDARD, "WARNING", error_code="BackupJobExists", error_kind="busy"
 )
 RUNNING_EARLIER = ONE.state(EARLIER, "backup_started", STANDARD, job_ids="10000", attempts=1)
+NOT_READ = {"job_ids": "10000", "hint": "its newest good backup has not been read back as this request asks"}
+AUDITS = {hour: Story("timer", f"audit@2026-11-{hour}:40:00Z", f"2026-11-{hour}:40:00Z") for hour in ("23T20", "24T02")}
+UNREAD = {
+    hour: audit.state(f"2026-11-{hour}:40:01.000Z", "backup_planned", STANDARD, **NOT_READ)
+    for hour, audit in AUDITS.items()
+}
+VERIFYING = ONE.state(EARLIER, "backup_verifying", STANDARD, job_ids="10000", progress=0)
+NOT_REACHED = ONE.state(EARLIER, "backup_verifying", STANDARD, "WARNING", job_ids="10000", **UNREACHED)
+VERIFIED_BEFORE = Story("timer", "hourly@2026-11-24T01:10:00Z", "2026-11-24T01:10:00Z").state(
+    "2026-11-24T01:20:00.000Z", "backup_succeeded", STANDARD, job_ids="9000", verified="full", bytes_read=1
+)
+AUDIT_VERIFIED = ("2026-11-24T02:40:01.000Z", "backup_succeeded", STANDARD)
 EXPIRED = ONE.state(JUST_NOW, "backup_failed", SLOW, "ERROR", error_code="FollowUpExpired", error_kind="unknown")
 PREFIX = "2026-11-24T02:59:00.000Z 1-6b04efa0-127fbe39cd7681596e33ebad [ERROR] "  # of what goes through logging
 # What Function Compute writes when the function does not work. Each line is a log of its own (`logBeginRule: None`).
@@ -288,6 +334,7 @@ RINGS: dict[str, dict[str, list[str]]] = {
             RUNNING_EARLIER,
             ONE.report(EARLIER, ok=True, done=False, running=1, instances=1),
         ],
+        "it was being read, and its follow-ups died": [VERIFYING],
     },
     "nightly-missing": {
         "nothing at all": [],
@@ -302,6 +349,30 @@ RINGS: dict[str, dict[str, list[str]]] = {
         ],
     },
     "backup-overdue": {"the audit found one": [PLANNED.state("2026-11-24T02:40:01.000Z", "backup_planned", STANDARD)]},
+    "backup-unverified": {
+        "it cannot be read": [NOT_REACHED],
+        "it cannot be read, and an earlier backup was": [VERIFIED_BEFORE, NOT_REACHED],
+        "it cannot be read, and the audit sees that an earlier backup was": [
+            NOT_REACHED,
+            PLANNED.state(*AUDIT_VERIFIED, job_ids="9000", verified="full"),
+        ],
+        "a cluster's cannot be read, which was adopted and has no job IDs, and an earlier one was": [
+            Story("timer", "hourly@2026-11-24T01:10:00Z", "2026-11-24T01:10:00Z").state(
+                "2026-11-24T01:20:00.000Z", "backup_succeeded", STANDARD, verified="full", bytes_read=1
+            ),
+            ONE.state(EARLIER, "backup_verifying", STANDARD, "WARNING", **UNREACHED),
+        ],
+        "it was read for a while, and then not any more": [VERIFYING, NOT_REACHED],
+        "it was corrupt, though another one is sound": [
+            ONE.state("2026-11-24T02:50:00.000Z", "warning", STANDARD, "WARNING", job_ids="10000", **CORRUPT),
+            ONE.state(JUST_NOW, "backup_succeeded", STANDARD, job_ids="10001", verified="full", bytes_read=1),
+        ],
+        "the audit finds the same one unread for hours": list(UNREAD.values()),
+        "the audit cannot read it for hours": [
+            audit.state(f"2026-11-{hour}:40:01.000Z", "backup_planned", STANDARD, job_ids="10000", **UNREACHED)
+            for hour, audit in AUDITS.items()
+        ],
+    },
     "audit-missing": {"nothing at all": [], "only other requests": [STILL_OPEN]},
     "denied": {
         "the function may not invoke itself": [ONE.line(JUST_NOW, "warning", "WARNING", **DENIED_INVOKE)],
@@ -370,6 +441,66 @@ SILENT: dict[str, dict[str, list[str]]] = {
     "backup-overdue": {
         "the audit found backups": [PLANNED.state("2026-11-24T02:40:01.000Z", "backup_succeeded", STANDARD)],
         "somebody's dry run": [DRY.state(JUST_NOW, "backup_planned", STANDARD)],
+        "there is one that is not read, which `backup-unverified` tells": [UNREAD["24T02"]],
+        "there is one that cannot be read, which `backup-unverified` tells": [
+            PLANNED.state("2026-11-24T02:40:01.000Z", "backup_planned", STANDARD, job_ids="10000", **UNREACHED)
+        ],
+    },
+    "backup-unverified": {
+        "it is being read": [VERIFYING, STILL_OPEN],
+        "it was read": [
+            VERIFYING,
+            ONE.state(JUST_NOW, "backup_succeeded", STANDARD, job_ids="10000", verified="full", bytes_read=1),
+        ],
+        "it could not be read a minute ago": [
+            ONE.state(JUST_NOW, "backup_verifying", STANDARD, "WARNING", job_ids="10000", **UNREACHED)
+        ],
+        "it can be read again": [
+            NOT_REACHED,
+            ONE.state("2026-11-24T01:31:00.000Z", "backup_verifying", STANDARD, job_ids="10000", progress=7),
+        ],
+        "it could not be read at first, and another request has read it": [
+            NOT_REACHED,
+            BY_HAND.state("2026-11-24T01:50:00.000Z", "backup_succeeded", STANDARD, job_ids="10000", verified="full"),
+        ],
+        "it was not read in time, which `backup-failed` tells": [
+            NOT_REACHED,
+            ONE.state(
+                JUST_NOW,
+                "backup_failed",
+                STANDARD,
+                "ERROR",
+                job_ids="10000",
+                error_code="FollowUpExpired",
+                error_kind="unknown",
+            ),
+        ],
+        "all attempts were corrupt, which `backup-failed` tells": [
+            ONE.state(
+                JUST_NOW,
+                "backup_failed",
+                STANDARD,
+                "ERROR",
+                job_ids="10000,10001",
+                error_code="BackupCorrupt",
+                error_kind="permanent",
+            )
+        ],
+        "a backup failed and another is started, as R-KVStore says": [
+            ONE.state(JUST_NOW, "warning", STANDARD, "WARNING", job_ids="10000", error_code="BackupJobFailed")
+        ],
+        "nobody asks for more than R-KVStore's word": [
+            ONE.state(EARLIER, "backup_succeeded", STANDARD, job_ids="10000", duration_seconds=95)
+        ],
+        "it is encrypted, as it always was": [
+            ONE.state(JUST_NOW, "backup_succeeded", STANDARD, job_ids="10000", verified="unknown-format")
+        ],
+        "the audit came before it was read": [UNREAD["24T02"]],
+        "the audit found another one unread hours ago": [
+            UNREAD["23T20"],
+            PLANNED.state(*AUDIT_VERIFIED, job_ids="10002", verified="full"),
+        ],
+        "somebody's dry run": [DRY.state(JUST_NOW, "backup_planned", STANDARD, **NOT_READ)],
     },
     "audit-missing": {
         "it ran": [PLANNED.report("2026-11-24T02:40:01.000Z", ok=True, done=True, dry_run=True, planned=1, instances=1)]
@@ -460,6 +591,30 @@ def test_the_function_s_own_nights_ring_what_they_should() -> None:
             )
         rings.append([name for name, alert in ALERTS.items() if name != "audit-missing" and fires(alert, night)])
     assert rings == [[], ["backup-failed"]]
+
+
+def test_an_audit_with_verify_rings_for_backups_that_nobody_reads_and_not_for_missing_ones() -> None:
+    fleet = Fleet([Instance(STANDARD, duration=95), Instance(SHARDS, kind="cloud-native", shards=2)])
+    settings = {"BACKUP_STORE": "oss://backups/redis"}
+
+    def at(hour: int, name: str, **fields: Any) -> dict[str, str]:
+        payload = json.dumps({"instance_ids": [STANDARD, SHARDS], **fields})
+        return {"triggerName": name, "triggerTime": f"2026-11-24T{hour:02}:00:00Z", "payload": payload}
+
+    rings = []
+    for level in ("none", "full"):
+        with Cloud(fleet, settings=settings) as cloud:
+            cloud.invoke(at(2, "nightly", verify=level))
+            cloud.platform.drain()
+            for hour in (3, 10):
+                cloud.clock.advance(hour * 3600 + seconds("2026-11-24T00:00:01Z") - cloud.clock.time())
+                cloud.invoke(at(hour, "audit", verify="full", dry_run=True, max_age_minutes=1560))
+            night = Night([log.message for log in cloud.logs], "2026-11-24T10:10:00Z")
+        rings.append({name: fires(ALERTS[name], night) for name in ("backup-unverified", "backup-overdue")})
+    assert rings == [
+        {"backup-unverified": True, "backup-overdue": False},
+        {"backup-unverified": False, "backup-overdue": False},
+    ]
 
 
 @pytest.mark.parametrize("name", ALERTS)

@@ -16,6 +16,7 @@ from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.backoff import Deadline
 from redis_backup.credentials import Credentials
 from simulator import Cloud, Fleet, FunctionConfig, Instance, ram
+from simulator.oss.operations import OPERATIONS as OSS_OPERATIONS
 from simulator.ram import is_allowed
 
 STANDARD, SHARDS, CLOUD_NATIVE = "r-bp1standard", "r-bp1shards", "r-bp1cloudnative"
@@ -114,6 +115,75 @@ def test_a_narrower_pattern_covers_its_instances_alone() -> None:
         True,
         False,
     ]
+
+
+STORE = {"storeBucket": "backups", "storePrefix": "redis/prod"}
+PROVED = {"instance_ids": [STANDARD, SHARDS, CLOUD_NATIVE], "copy": True}
+
+
+def with_store(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """The role's policy with the statements of another one, as deploy/render.py puts them together."""
+    return {"Version": "1", "Statement": rendered("role-policy.json")["Statement"] + list(policy["Statement"])}
+
+
+def run_with_store(policy: Mapping[str, Any]) -> Cloud:
+    """Check and copy under a policy of the role. A reading that ended has left an upload behind in the store."""
+    folder = f"{STORE['storePrefix']}/{ACCOUNT}/{REGION}/{STANDARD}/20261124T020000Z-"
+    settings = {"BACKUP_STORE": "oss://backups/redis/prod", "BACKUP_FOLLOW_HOURS": "0.05"}
+    with Cloud(FLEET, policy=policy, settings=settings) as cloud:
+        for instance in cloud.invoke(PROVED).result["instances"]:
+            if instance["instance_id"] == STANDARD:
+                cloud.store.initiate(f"{folder}{instance['job_ids'][0]}/left.rdb", {})
+        cloud.platform.drain()
+        cloud.invoke({"instance_ids": [STANDARD], "check": True})
+    return cloud
+
+
+def test_with_the_store_s_policy_backups_are_copied_and_nothing_is_refused() -> None:
+    cloud = run_with_store(with_store(rendered("role-policy-store.json", **STORE)))
+    assert (denied(cloud), [call for call in cloud.calls if call.status == 403]) == (set(), [])
+    receipts = [key.split("/")[4] for key in cloud.store.objects if key.endswith("/copy.json")]
+    assert sorted(receipts) == sorted([STANDARD, SHARDS, CLOUD_NATIVE])
+    assert not cloud.store.uploads
+
+
+def test_the_store_s_policy_grants_what_the_function_calls_and_nothing_else() -> None:
+    policy = rendered("role-policy-store.json", **STORE)
+    calls = run_with_store(with_store(policy)).calls
+    called = {OSS_OPERATIONS[call.operation].action for call in calls if call.operation in OSS_OPERATIONS}
+    assert called == set(actions(policy))
+    assert not is_allowed([policy], "oss:GetObject", "acs:oss:*:*:backups/redis/production/x")
+    assert not is_allowed([policy], "oss:PutObject", "acs:oss:*:*:backups/other")
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("oss:GetObject", "backups/redis/prod/"),
+        ("oss:PutObject", "backups/redis/prod/"),
+        ("oss:AbortMultipartUpload", "backups/redis/prod/"),
+        ("oss:ListMultipartUploads", "backups"),
+        ("oss:ListObjects", "backups"),
+    ],
+)
+def test_the_answer_names_what_the_store_s_policy_lacks(action: str, resource: str) -> None:
+    cloud = run_with_store(with_store(without(rendered("role-policy-store.json", **STORE), action)))
+    told = denied(cloud)
+    assert {each for each, _ in told} == {action}
+    assert all(each.startswith(f"acs:oss:*:{ACCOUNT}:{resource}") for _, each in told)
+
+
+def test_the_owner_of_another_account_s_bucket_grants_the_role_the_same() -> None:
+    """The role's own policy and the bucket's both have to allow it.
+
+    https://www.alibabacloud.com/help/en/oss/user-guide/oss-bucket-policy/
+    """
+    granted = rendered("store-bucket-policy.json", **STORE)["Statement"]
+    assert {principal for each in granted for principal in each.pop("Principal")} == {
+        f"arn:sts::{ACCOUNT}:assumed-role/redis-backup/*"
+    }
+    own = rendered("role-policy-store.json", **STORE)["Statement"]
+    assert granted == [{**each, "Resource": [each["Resource"]]} for each in own]
 
 
 ALIASES = [FunctionConfig(qualifier="prod"), FunctionConfig(qualifier="prod", generation=2)]
@@ -220,7 +290,9 @@ def test_the_deployer_may_create_the_service_linked_roles_of_an_eventbridge_trig
     ]
 
 
-@pytest.mark.parametrize("name", ["role-policy.json", "caller-policy.json", "deployer-policy.json"])
+@pytest.mark.parametrize(
+    "name", ["role-policy.json", "role-policy-store.json", "caller-policy.json", "deployer-policy.json"]
+)
 def test_no_policy_grants_a_whole_service(name: str) -> None:
     policy = rendered(name)
     assert not [action for action in actions(policy) if "*" in action]

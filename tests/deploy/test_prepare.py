@@ -17,13 +17,18 @@ from deployment import ACCOUNT, PROJECT, REGION, rendered
 
 SCRIPT = (PROJECT / "deploy" / "prepare.sh").read_text(encoding="utf-8")
 # Writes its arguments to calls/, ends of arguments as \036 and of calls as \035. `state/new`: nothing is there yet.
-# `state/refuse` has the name of an operation that is refused; `state/late` one whose project is not known at first.
+# `state/refuse` has the name of an operation that is refused; `state/late` one whose project is not known at first;
+# `state/lifecycle` what OSS answers when it is asked for a bucket's lifecycle rules.
 STAND_IN = r"""#!/bin/sh
 here=HERE
 { printf '%s\036' "${0##*/}" "$@"; printf '\035'; } >>"$here/calls"
 operation=$2 refuse='-' late='-'
 [ ! -e "$here/state/refuse" ] || read -r refuse <"$here/state/refuse" || :
 [ ! -e "$here/state/late" ] || read -r late <"$here/state/late" || :
+if [ "$1" = ossutil ] && [ "$3" = get-bucket-lifecycle ]; then
+  cat "$here/state/lifecycle"; grep -q Rule "$here/state/lifecycle"; exit
+fi
+[ "$1" = ossutil ] && operation=$3
 if [ "$operation" = "$refuse" ]; then
   case $1 in
     eventbridge) echo '{ "Code": "AccessDenied", "Message": "no permission", "Success": false }'; exit 0 ;;
@@ -270,6 +275,97 @@ def test_a_project_that_is_not_known_at_once_is_waited_for(machine: Machine) -> 
     ]
 
 
+LIFECYCLE = """
+{{"Rule": [{{"Expiration": {{"Days": 3}}, "ID": "{0}", "Prefix": "x/", "Status": "Enabled"}}]}}
+"""
+OURS, OTHER = LIFECYCLE.format("redis-backup"), LIFECYCLE.format("logs")
+NO_RULES = "Error: Code=NoSuchLifecycle, Message=No Row found in Lifecycle Table."
+
+
+def with_store(machine: Machine, answer: str, region: str = "") -> tuple[str, list[Call]]:
+    """Run it with a store in s.yaml, and OSS's answer; return what it writes, and its calls of OSS."""
+    machine.set("store", "oss://backups/redis/prod")
+    machine.set("copyRetentionDays", "365")
+    if region:
+        machine.set("storeRegion", region)
+    (machine.state / "lifecycle").write_text(answer, encoding="utf-8")
+    done, calls = machine.run()
+    assert done.returncode == 0, done.stderr
+    return done.stdout, [call[3:] for call in calls if call[1] == "ossutil"]
+
+
+def test_with_a_store_the_role_may_use_it_and_without_one_not(machine: Machine) -> None:
+    (machine.state / "new").touch()
+    with_store(machine, NO_RULES)
+    _, calls = machine.run()
+    store = rendered("role-policy-store.json", storeBucket="backups", storePrefix="redis/prod")
+    (sent,) = [options(call)["PolicyDocument"] for call in calls if call[2] == "CreatePolicy"]
+    assert json.loads(sent)["Statement"] == rendered("role-policy.json")["Statement"] + store["Statement"]
+    machine.set("store", "''")
+    (machine.state / "new").unlink()
+    _, calls = machine.run()
+    (sent,) = [options(call)["PolicyDocument"] for call in calls if call[2] == "CreatePolicyVersion"]
+    assert json.loads(sent) == rendered("role-policy.json")
+    assert not [call for call in calls if call[1] == "ossutil"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "region"), [(NO_RULES, ""), (OURS, "cn-shanghai")], ids=["no rule", "its own rule alone"]
+)
+def test_copies_are_deleted_by_a_lifecycle_rule_of_the_bucket(machine: Machine, answer: str, region: str) -> None:
+    written, calls = with_store(machine, answer, region)
+    assert [call[0] for call in calls] == ["get-bucket-lifecycle", "put-bucket-lifecycle"]
+    assert {(options(call)["bucket"], options(call)["region"]) for call in calls} == {("backups", region or REGION)}
+    assert json.loads(options(calls[1])["lifecycle-configuration"]) == {
+        "Rule": {
+            "ID": "redis-backup",
+            "Prefix": "redis/prod/",
+            "Status": "Enabled",
+            "Expiration": {"Days": "365"},
+            "AbortMultipartUpload": {"Days": "7"},
+        }
+    }
+    assert "✓ lifecycle rule of bucket backups: up to date" in written
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (OTHER, "it has rules of its own, which stay as they are"),
+        (OURS + OTHER, "it has rules of its own, which stay as they are"),
+        (OURS.replace("ID", "Name"), "it has rules of its own, which stay as they are"),  # not understood
+        ("Error: Code=NoSuchBucket", "it does not exist yet"),
+        ("Error: Code=AccessDenied", "its rules cannot be read (oss:GetBucketLifecycle), as in a bucket of another"),
+    ],
+)
+def test_other_lifecycle_rules_of_the_bucket_are_never_replaced(machine: Machine, answer: str, reason: str) -> None:
+    """OSS replaces all rules at once: https://www.alibabacloud.com/help/en/oss/developer-reference/put-bucket-lifecycle"""
+    written, calls = with_store(machine, answer)
+    assert [call[0] for call in calls] == ["get-bucket-lifecycle"]
+    assert f"! bucket backups: {reason}" in written
+    assert "See that it gets the rule of build/deploy/store-lifecycle.json, or copies are kept for ever." in written
+    assert written.endswith("Everything is prepared. Next: s deploy\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "refused", "permission"),
+    [
+        (NO_RULES, "put-bucket-lifecycle", "oss:PutBucketLifecycle"),
+        ("unknown command: ossutil", "", "oss:GetBucketLifecycle"),
+    ],
+)
+def test_a_lifecycle_rule_that_cannot_be_made_stops_it(
+    machine: Machine, answer: str, refused: str, permission: str
+) -> None:
+    machine.set("store", "oss://backups/redis")
+    (machine.state / "lifecycle").write_text(answer, encoding="utf-8")
+    (machine.state / "refuse").write_text(refused, encoding="utf-8")
+    done, _ = machine.run()
+    assert done.returncode == 1
+    assert f"This step needs {permission};" in done.stderr
+    assert "aliyun 3.0.304 or later has the command ossutil." in done.stderr
+
+
 def test_without_a_bus_there_is_none(machine: Machine) -> None:
     machine.set("eventBus", "''")
     done, calls = machine.run()
@@ -307,13 +403,14 @@ def test_what_is_missing_is_said(machine: Machine) -> None:
 def test_the_policy_has_the_permissions_that_the_script_names_and_no_others() -> None:
     granted = [statement["Action"] for statement in rendered("prepare-policy.json")["Statement"]]
     policy = {action for each in granted for action in ([each] if isinstance(each, str) else each)}
-    assert policy == set(re.findall(r"\b(?:ram|log|eventbridge):[A-Z]\w+", SCRIPT))
+    assert policy == set(re.findall(r"\b(?:ram|log|eventbridge|oss):[A-Z]\w+", SCRIPT))
     assert not [each for each in policy if "*" in each]
 
 
 def test_the_script_names_a_permission_for_each_operation_that_it_calls() -> None:
     called = set(re.findall(r"(?:cloud ram|cloud resourcemanager|\bbus) ([A-Z]\w+)", SCRIPT))
-    named = {each.partition(":")[2] for each in re.findall(r"\b(?:ram|eventbridge):[A-Z]\w+", SCRIPT)}
+    called |= {f"{verb.capitalize()}BucketLifecycle" for verb in re.findall(r"\blifecycle (get|put)\b", SCRIPT)}
+    named = {each.partition(":")[2] for each in re.findall(r"\b(?:ram|eventbridge|oss):[A-Z]\w+", SCRIPT)}
     assert called == named
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from deployment import ACCOUNT, PROJECT, render
@@ -43,10 +45,38 @@ def test_the_command_writes_lists_one_file_an_item_too_and_the_vars_for_a_shell(
     assert [json.loads((render.OUT / name).read_text(encoding="utf-8")) for name in single] == sorted(
         alerts, key=lambda alert: alert["name"]
     )
-    assert set(FILES) <= set(written)
+    about_store = {"role-policy-store.json", "store-bucket-policy.json", "store-lifecycle.json"}
+    assert set(FILES) - set(written) == about_store  # s.yaml names no store
+    assert "oss:" not in (render.OUT / "prepare-policy.json").read_text(encoding="utf-8")
     script = f'. "{render.OUT}/vars.sh"; printf "%s|" "$account" "$region" "$tags" "$nightly" "$alertEmail"'
     shown = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True).stdout
     assert shown == f'{ACCOUNT}|cn-hangzhou|{{"env": "production"}}|CRON_TZ=Asia/Shanghai 0 0 2 * * *||'
+
+
+STORE = {"vars.store": "oss://backups/redis", "vars.storeBucket": "backups", "vars.storePrefix": "redis"}
+
+
+def test_with_a_store_every_file_is_written_and_the_role_may_use_it() -> None:
+    known = render.values(ACCOUNT)
+    filled = render.documents({**known, **STORE})
+    assert sorted(filled) == FILES
+    granted = filled["role-policy-store.json"]["Statement"]
+    assert filled["role-policy.json"]["Statement"][-len(granted) :] == granted
+    assert len(json.dumps(filled["role-policy.json"])) < 6144  # what RAM takes
+    assert "acs:oss:*:*:backups" in json.dumps(filled["prepare-policy.json"])
+
+
+@pytest.mark.parametrize("store", ["backups/redis", "oss://backups", "oss://backups/", "oss://backups/redis*"])
+def test_a_store_without_a_bucket_or_a_prefix_is_refused(store: str, tmp_path: Path) -> None:
+    """Without a prefix the lifecycle rule would delete whatever the bucket has."""
+    text = (PROJECT / "s.yaml").read_text(encoding="utf-8").replace("  store: ''", f"  store: {store}")
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "s.yaml").write_text(text, encoding="utf-8")
+    shutil.copy(PROJECT / "deploy" / "render.py", tmp_path / "deploy")
+    command = [sys.executable, str(tmp_path / "deploy" / "render.py"), ACCOUNT]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"store in s.yaml must be oss://BUCKET/PREFIX, unlike {store!r}" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("12345",), (ACCOUNT, ACCOUNT)])

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from deployment import PROJECT, properties, rendered, serverless
 
+from redis_backup.endpoints import Folder
 from redis_backup.request.events import TriggerKind, read_events
 from redis_backup.request.reader import Defaults, read_request
 from redis_backup.request.request import Request
@@ -99,6 +100,20 @@ def test_the_environment_is_what_the_settings_read() -> None:
     assert set(environment) <= known
     assert all(isinstance(value, str) for value in environment.values())
     assert Settings.from_environ(environment) == Settings(allow=("cn-hangzhou/r-*",))
+
+
+def test_proof_and_copies_are_switched_on_by_the_vars_alone() -> None:
+    environment = properties(
+        verify="full", copy="true", store="oss://backups/redis", storeRegion="cn-shanghai", download="internet"
+    )["environmentVariables"]
+    assert Settings.from_environ(environment) == Settings(
+        allow=("cn-hangzhou/r-*",),
+        verify="full",
+        copy=True,
+        store=Folder("backups", "redis/"),
+        store_region="cn-shanghai",
+        download="internet",
+    )
 
 
 def test_the_function_and_its_role_are_narrowed_alike() -> None:

@@ -16,13 +16,11 @@ import zipfile
 from pathlib import Path
 from types import ModuleType
 
-import anycrc
 import packaging
 import pytest
 
 from redis_backup import __version__
 from simulator import Cloud, Fleet, Instance
-from simulator.server import Request, Response, Server
 
 PROJECT = Path(__file__).parents[2]
 LIMIT = 12_000_000  # bytes of the zip
@@ -305,81 +303,46 @@ print(asyncio.run(client.create_backup_async(models.CreateBackupRequest(instance
         assert run_alone(folder, script, cloud.environ()) == "200\n"
 
 
-def answer_as_oss(request: Request) -> Response:
-    """Answer each call that the function makes, with nothing behind it: bodies are as OSS's, and so is the CRC-64."""
-    match request.method, sorted(request.query.keys() - {"encoding-type"}):
-        case "GET", ["max-uploads", "prefix", "uploads"] | ["list-type", "prefix"]:
-            root = "ListMultipartUploadsResult" if "uploads" in request.query else "ListBucketResult"
-            return Response(200, f"<{root}><Prefix>backups/</Prefix><IsTruncated>false</IsTruncated></{root}>".encode())
-        case "POST", ["uploads"]:
-            return Response(
-                200, b"<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"
-            )
-        case "POST", ["uploadId"]:
-            return Response(200, b"<CompleteMultipartUploadResult><ETag>E</ETag></CompleteMultipartUploadResult>")
-        case "DELETE", ["uploadId"]:
-            return Response(204)
-        case "PUT", []:
-            body = b"<Error><Code>FileAlreadyExists</Code><Message>It exists.</Message></Error>"
-            return Response(409, body, {"Date": "Thu, 26 Nov 2026 02:00:00 GMT"})
-    crc = str(anycrc.Model("CRC64-XZ").calc(request.body))
-    return Response(
-        200, b"" if request.method in ("PUT", "HEAD") else b"{}", {"ETag": "E", "x-oss-hash-crc64ecma": crc}
-    )
-
-
 OSS_CALLS = """
-import json, sys
-import alibabacloud_oss_v2 as oss, anycrc
-config = oss.config.load_default()
-config.endpoint, config.region, config.retry_max_attempts = sys.argv[1], "cn-hangzhou", 1
-config.credentials_provider = oss.credentials.StaticCredentialsProvider("id", "secret", "token")
-config.disable_upload_crc64_check = config.disable_download_crc64_check = True
-client, it = oss.Client(config), {"bucket": "store", "key": "backups/full.json"}
+import json, os
+from types import SimpleNamespace
+from redis_backup.alibaba.oss import ObjectStore
+from redis_backup.backoff import Deadline
+from redis_backup.context import Context
+from redis_backup.proof.checksums import OSS, crc64
+from redis_backup.runtime import SystemClock
+from redis_backup.settings import Settings
+clock, settings = SystemClock(), Settings.from_environ(os.environ)
+runtime = SimpleNamespace(request_id="1", region="cn-hangzhou", account_id="1234567890123456")
+context = Context.from_runtime(runtime, os.environ, clock)
+store = ObjectStore(settings.store, context, settings, Deadline(clock, clock.monotonic() + 60))
 part = b"part" * 25_600
 class Streamed:
     def __len__(self):
         return len(part)
     def __iter__(self):
         return iter([part[:1000], part[1000:]])
-upload = {**it, "upload_id": client.initiate_multipart_upload(oss.InitiateMultipartUploadRequest(**it)).upload_id}
-sent = client.upload_part(oss.UploadPartRequest(**upload, part_number=1, body=Streamed()))
-parts = oss.CompleteMultipartUpload(parts=[oss.UploadPart(part_number=1, etag=sent.etag)])
-client.complete_multipart_upload(oss.CompleteMultipartUploadRequest(**upload, complete_multipart_upload=parts))
-client.abort_multipart_upload(oss.AbortMultipartUploadRequest(**upload))
-client.list_multipart_uploads(oss.ListMultipartUploadsRequest(bucket="store", prefix="backups/", max_uploads=9))
-client.list_objects_v2(oss.ListObjectsV2Request(bucket="store", prefix="backups/"))
-client.head_object(oss.HeadObjectRequest(**it))
-body = client.get_object(oss.GetObjectRequest(**it)).body.read()
-try:
-    client.put_object(oss.PutObjectRequest(**it, body=b"{}", forbid_overwrite=True))
-except oss.exceptions.OperationError as error:
-    refused = error.unwrap().code
-same = int(sent.hash_crc64) == anycrc.Model("CRC64-XZ").calc(part)
-print(json.dumps([same, body.decode(), refused, sorted({"Crypto", "crcmod"} & set(sys.modules))]))
+left, upload = store.begin_upload("left.rdb"), store.begin_upload("copy.rdb")
+sent = store.upload_part("copy.rdb", upload, 1, Streamed())
+store.complete_upload("copy.rdb", upload, [sent.etag])
+found = store.uploads("")
+store.abort_upload("left.rdb", left)
+store.list()
+written = [store.put("full.json", b"{}"), store.put("full.json", b"[]"), store.put("full.json", b"", overwrite=True)]
+same = sent.crc64 == store.head("copy.rdb").crc64 == crc64(OSS).calc(part) and store.get("copy.rdb").content == part
+loaded = sorted({"alibabacloud_oss_v2", "anycrc", "Crypto", "crcmod"} & set(sys.modules))
+print(json.dumps([found == [("left.rdb", left)], [each is not None for each in written], same, loaded]))
 """
 
 
 def test_oss_is_called_without_its_sdk_s_checksums_and_encryption(folder: Path) -> None:
     assert not [name for name in ("Crypto", "crcmod") if (folder / name).exists()]
-    calls: list[str] = []
-
-    def note(request: Request) -> Response:
-        assert "transfer-encoding" not in request.headers
-        calls.append(f"{request.method} {' '.join(sorted(request.query.keys() - {'encoding-type'}))}".strip())
-        return answer_as_oss(request)
-
-    server = Server(note)
-    server.start()
-    try:
-        shown = run_alone(folder, f"sys.argv.append({server.url!r})\n{OSS_CALLS}", {})
-    finally:
-        server.stop()
-    assert json.loads(shown) == [True, "{}", "FileAlreadyExists", []]
-    assert calls == [
-        *("POST uploads", "PUT partNumber uploadId", "POST uploadId", "DELETE uploadId"),
-        *("GET max-uploads prefix uploads", "GET list-type prefix", "HEAD", "GET", "PUT"),
-    ]
+    with Cloud(Fleet([]), settings={"BACKUP_STORE": "oss://backups/redis"}) as cloud:
+        shown = run_alone(folder, OSS_CALLS, cloud.environ())
+        called = {call.operation for call in cloud.calls}
+    assert json.loads(shown) == [True, [True, False, True], True, ["alibabacloud_oss_v2", "anycrc"]]
+    used = set(re.findall(r'_call\(\s*"(\w+)"', (PROJECT / "redis_backup" / "alibaba" / "oss.py").read_text()))
+    assert called == used
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from simulator import Cloud, Instance
 from simulator.downloads.files import File
 from simulator.faults import Fault, Faults
 from simulator.fc.config import FunctionConfig
-from simulator.kvstore.operations import Behaviour
+from simulator.kvstore.behaviour import Behaviour
 from tests.proof.cases import FOLDER, STORE, downloads, ensure, event, first, last, names, states, stored
 
 MIB = 1 << 20
@@ -31,7 +31,7 @@ def test_every_byte_is_read_and_a_receipt_says_so(make_cloud) -> None:
     verifying, succeeded = first(records, "backup_verifying"), first(records, "backup_succeeded")
     size = verifying["backup_size"]
     assert (verifying["job_ids"], verifying["level"]) == ("10000", "INFO")
-    assert (succeeded["verified"], succeeded["bytes_read"]) == ("full", size + 18)
+    assert (succeeded["verified"], succeeded["bytes_read"]) == ("full", size + 36)
     assert names(cloud.store) == ["full.json", "progress.json"]
     receipt = stored(cloud.store, "full.json")
     [file] = receipt.pop("files")
@@ -175,7 +175,7 @@ def test_what_is_said_of_each_kind_of_file(make_cloud, file: File, verified: str
     records = ensure(cloud, verify="full")
     succeeded = first(records, "backup_succeeded")
     assert succeeded["verified"] == verified
-    assert succeeded["bytes_read"] == 18 + (succeeded["backup_size"] if reads_all else 0)
+    assert succeeded["bytes_read"] == 36 + (succeeded["backup_size"] if reads_all else 0)
     assert stored(cloud.store, "full.json")["verified"] == verified
     report = cloud.invoke({"instance_ids": "r-1", "since": "2026-11-24T02:00:00Z", "verify": "full"}).result
     assert report["instances"][0]["verified"] == verified  # the receipt is believed, whatever it says
@@ -271,7 +271,7 @@ def reading_cloud(make_cloud: Any, size: int, **options: Any) -> Cloud:
     return make_cloud(
         Instance("r-1", files=(File(size=size),)),
         settings=settings,
-        function=FunctionConfig(timeout=options.pop("timeout", 25)),
+        function=FunctionConfig(timeout=options.pop("timeout", 32)),
         latency=1.0,
         **options,
     )
@@ -284,9 +284,10 @@ def test_a_file_passes_through_a_short_function(make_cloud) -> None:
     assert last(records, "backup_succeeded")["verified"] == "full"
     assert not any(each.timed_out for each in cloud.platform.invocations)  # it stops by itself
     ranges = [call.range for call in cloud.calls if call.operation == "Download"]
-    assert len(ranges) - len(set(ranges)) <= 8  # the parts that were being read when the time was over
     readers = {call.request_id for call in cloud.calls if call.operation == "Download"}
     assert len(readers) > 1
+    # Nothing is read again but the parts that were being read when the time was over.
+    assert len(ranges) - len(set(ranges)) <= 8 * (len(readers) - 1)
     assert size < first(records, "backup_succeeded")["bytes_read"] <= bytes_sent(cloud)
 
 

@@ -15,7 +15,7 @@ from redis_backup.proof.backup import ReadableBackup, Verified, weakest
 from redis_backup.proof.checksums import OSS, REDIS, combine, crc64
 from redis_backup.proof.notes import FileNote, Note, Part, read_note
 from redis_backup.proof.receipts import FileReceipt, Receipt, read_receipt, write_receipt
-from redis_backup.states import Proof
+from redis_backup.states import ErrorKind, Problem, Proof
 
 BEGAN = datetime(2026, 11, 25, 2, 0, 5, tzinfo=timezone.utc)
 BACKUP = ReadableBackup("123", "cn-hangzhou", "r-1", ("1022", "998"), "", BEGAN, None, 100)
@@ -98,7 +98,8 @@ def test_a_note_is_read_as_it_was_written(
 ) -> None:
     file = FileNote("a.rdb", "n", "7", size, b"REDIS0011", b"\xff12345678", upload_id=upload, wrong=wrong)
     file.parts = {number % file.part_count: Part(*crcs, '"AB-1"') for number, crcs in parts.items()}
-    note = Note([file], "what was found", 77, is_paused=True)
+    problem = Problem("CopyDiffers", "why", ErrorKind.PERMANENT, hint="delete it")
+    note = Note([file], "what was found", 77, is_paused=True, problem=problem)
     assert read_note(note.write()) == note
 
 
