@@ -242,6 +242,8 @@ def test_objects_are_listed_by_prefix_and_page_and_folder(client):
             break
         token = page.next_continuation_token
     assert seen == [(["redis/a b"], ["redis/x/"]), (["redis/z ü"], ["redis/y/"])]
+    folders = client.list_objects_v2(prefix="redis/", delimiter="/").common_prefixes
+    assert [each.prefix for each in folders] == ["redis/x/", "redis/y/"]
     flat = client.list_objects_v2(prefix="redis/x")
     assert [(each.key, each.size, each.object_type) for each in flat.contents] == [
         ("redis/x/1", 10, "Normal"),
@@ -360,6 +362,9 @@ def test_a_bucket_lies_in_a_region_and_has_to_exist(cloud):
     assert (elsewhere.code, elsewhere.ec) == ("AccessDenied", "0003-00001403")
     assert elsewhere.error_fileds["Endpoint"] == "oss-cn-shanghai.aliyuncs.com"
     OssClient(cloud, region="cn-shanghai").put_object(bucket="elsewhere", key=KEY, body=b"")
+    named_as_regions_are = cloud.oss.bucket("my-backups")
+    client.put_object(bucket="my-backups", key=KEY, body=b"")
+    assert [*named_as_regions_are.objects] == [KEY]
     with pytest.raises(ValueError, match="no bucket can be named 'Up'"):
         cloud.oss.bucket("Up")
 
