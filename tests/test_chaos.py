@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -15,7 +17,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from chaos import SECRETS, Plan, cost_of_following, draw_plan, rounds, run_plan, run_round
 from chaos.large_fleets import MAX_CALLS, Quota, run_fleet
 from chaos.plan import TRIGGERS
+from chaos.proofs import STORE, ProofPlan
+from redis_backup.handle import handle
 from simulator import Behaviour, Cloud, Fault, Faults, Fleet, FunctionConfig, Instance, SimulatedClock
+from simulator.downloads.files import File
 from simulator.faults import KINDS, ODD_ANSWERS, REDIRECTS
 from simulator.server import Request
 
@@ -73,9 +78,41 @@ def test_plans_reach_all_that_can_go_wrong() -> None:
         any(each.denied_until for each in within_limits),
         any(-3.1 < other.start < 3.1 for plan in plans for other in plan.other_backups),
         any(plan.function.timeout == 60 for plan in plans if plan.outside_limits),
+        *(any(test(plan.proof) for plan in plans if plan.proof) for test in PROOFS),
+        *(any(test(file) for each in within_limits for file in _files_of(each)) for test in FILES),
+        any(each.kind == "cloud-native" and len(_files_of(each)) > 3 for each in within_limits),
+        any(plan.proof and plan.proof.level != plan.proof.other_level and plan.trigger == "batch" for plan in plans),
     ]
     assert all(some)
     assert draw_plan(7) == draw_plan(7)
+
+
+PROOFS: tuple[Callable[[ProofPlan], object], ...] = (
+    lambda proof: proof.level == "quick",
+    lambda proof: proof.level == "full",
+    lambda proof: proof.level == "copy",
+    lambda proof: proof.bucket == "versioned",
+    lambda proof: proof.bucket == "worm",
+    lambda proof: proof.store_denied,
+    lambda proof: proof.unreachable and not proof.is_given_up,
+    lambda proof: proof.is_given_up,
+    lambda proof: proof.address_uses,
+    lambda proof: proof.address_lifetime < 10,
+)
+FILES: tuple[Callable[[File], object], ...] = (
+    lambda file: file.flip is not None,
+    lambda file: file.cut,
+    lambda file: file.encrypted,
+    lambda file: not file.checksum,
+    lambda file: file.empty,
+    lambda file: file.version < 5,
+    lambda file: file.size and file.size > 16 * 1024 * 1024,
+)
+
+
+def _files_of(instance: Instance) -> list[File]:
+    nodes = (each if isinstance(each, tuple) else (each,) for each in instance.files)
+    return [file for files in nodes for file in files]
 
 
 def _calm(**changes: Any) -> Plan:
@@ -91,6 +128,7 @@ def _calm(**changes: Any) -> Plan:
         **dict.fromkeys(("tags", "dry_run"), False),
         "max_age_minutes": 0,
         "limits": None,
+        "proof": None,
         "faults": {},
     }
     return replace(plan, **{**values, **changes})
@@ -173,6 +211,114 @@ def test_chaos_counts_a_backup_without_a_watch_apart(make_cloud: Any) -> None:
     result = run_plan(_calm(), _creating(1, json.dumps(warning)))
     assert "double" not in result.kinds
     assert result.counts["double (unwatched)"] == 1
+
+
+def _proving(level: str, **changes: Any) -> Plan:
+    """A calm round that asks for proof."""
+    plan = _calm(deliveries=(1.0,), proof=ProofPlan(level), **changes)
+    return replace(plan, settings={**plan.settings, "BACKUP_STORE": STORE})
+
+
+Spoil = Callable[[Cloud, Callable[[dict[str, Any]], object]], None]
+
+
+def _write_receipt(cloud: Cloud, _: object) -> None:
+    """A receipt of a backup whose file is corrupt."""
+    folder = f"redis/{cloud.function.account}/cn-hangzhou/r-0/20261124T020001Z-{_job_id(cloud)}"
+    cloud.store.put(f"{folder}/full.json", b'{"verified":"full","files":[]}')
+
+
+def _spoil_copy(cloud: Cloud, _: object) -> None:
+    for key in cloud.store.objects:
+        if key.endswith(".rdb"):
+            cloud.store.put(key, b"REDIS0009")
+
+
+def _remove_receipt(cloud: Cloud, _: object) -> None:
+    for key in cloud.store.objects:
+        if key.endswith("full.json"):
+            cloud.store.delete(key)
+
+
+def _leave_upload(cloud: Cloud, _: object) -> None:
+    for key in cloud.store.objects:
+        if key.endswith(".rdb"):
+            cloud.store.initiate(key, {})
+
+
+def _print_signature(cloud: Cloud, write: Callable[[dict[str, Any]], object]) -> None:
+    write({"event": "warning", "error_message": " ".join(cloud.addresses.secrets)})
+
+
+def _store_signature(cloud: Cloud, _: object) -> None:
+    for key in cloud.store.objects:
+        if key.endswith("progress.json"):
+            cloud.store.put(key, "".join(cloud.addresses.secrets).encode())
+
+
+def _read_much(cloud: Cloud, _: object) -> None:
+    for call in [each for each in cloud.calls if each.operation == "Download"][:1]:
+        cloud.calls.append(replace(call, bytes_sent=10**8))
+
+
+def _say(event: str, **fields: Any) -> Spoil:
+    def spoil(cloud: Cloud, write: Callable[[dict[str, Any]], object]) -> None:
+        if cloud.kvstore.instance("r-0").backups:
+            write({"event": event, "instance_id": "r-0", "job_ids": _job_id(cloud), **fields})
+
+    return spoil
+
+
+def _job_id(cloud: Cloud) -> str:
+    return cloud.kvstore.instance("r-0").backups[0].job_ids[0]
+
+
+CORRUPT_FILE = (Instance("r-0", duration=30.0, files=(File(flip=-20), File())),)
+SAYS_CORRUPT = _say("backup_failed", error_code="BackupCorrupt", error_message="1 failed; job 10000, file a.rdb: wrong")
+
+
+@pytest.mark.parametrize(
+    ("level", "instances", "spoil", "expected"),
+    [
+        ("full", CORRUPT_FILE, _write_receipt, {"receipt"}),
+        ("full", CORRUPT_FILE, _say("backup_succeeded", verified="full"), {"untrue", "verified", "receipt"}),
+        ("quick", (), _say("backup_succeeded", verified="full"), {"verified"}),
+        ("full", (), SAYS_CORRUPT, {"corrupt", "untrue"}),
+        ("full", (), _say("backup_failed", error_code="FollowUpExpired", error_message="given up"), {"untrue"}),
+        ("full", (), _remove_receipt, {"receipt"}),
+        ("copy", (), _spoil_copy, {"copy", "receipt"}),
+        ("copy", (), _leave_upload, {"upload"}),
+        ("full", (), _print_signature, {"address"}),
+        ("full", (), _store_signature, {"address"}),
+        ("full", (), _read_much, {"bytes"}),
+    ],
+)
+def test_chaos_sees_what_is_wrong_with_a_proof(
+    level: str, instances: Any, spoil: Spoil, expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The project's own function, beside which something is written that must not be."""
+    clouds: list[Cloud] = []
+
+    class Kept(Cloud):
+        def __enter__(self) -> Cloud:
+            clouds.append(self)
+            return super().__enter__()
+
+    def handler(event: bytes, context: Any, runtime: Any) -> Any:
+        result = handle(event, context, runtime)
+        at = datetime.fromtimestamp(runtime.clock.time() + 60, timezone.utc).isoformat(timespec="milliseconds")
+        common = {"time": at.replace("+00:00", "Z"), "request_id": context.request_id}
+        spoil(clouds[-1], lambda record: runtime.stdout.write(json.dumps({**common, **record}) + "\n"))
+        return result
+
+    plan = _proving(level, **({"instances": instances} if instances else {}))
+    assert run_plan(plan).violations == []
+    monkeypatch.setattr(rounds, "Cloud", Kept)
+    assert run_plan(plan, handler).kinds >= expected
+
+
+def test_chaos_sees_that_a_backup_is_not_read() -> None:
+    assert "unread" in run_plan(_proving("full"), _creating(1)).kinds
 
 
 class Ensured(RuleBasedStateMachine):

@@ -9,6 +9,11 @@ locals {
     BACKUP_ENDPOINT    = "r-kvstore-vpc.{region}.aliyuncs.com"
     BACKUP_FC_ENDPOINT = "{account}.{region}-internal.fc.aliyuncs.com"
   }
+  # What is empty in s.yaml is not set.
+  environment = {
+    for name, value in merge(local.function.environmentVariables, local.endpoints, var.environment) : name => value
+    if value != ""
+  }
   cpu         = coalesce(var.cpu, local.function.cpu)
   memory_size = coalesce(var.memory_size, local.function.memorySize)
 
@@ -30,7 +35,7 @@ resource "alicloud_fcv3_function" "backup" {
   memory_size           = local.memory_size
   disk_size             = local.function.diskSize
   internet_access       = var.vpc == null && local.function.internetAccess
-  environment_variables = merge(local.function.environmentVariables, local.endpoints, var.environment)
+  environment_variables = local.environment
 
   code {
     # The package itself, not an object of OSS: nothing else has to exist, and a new package is a change that is seen.
@@ -68,6 +73,10 @@ resource "alicloud_fcv3_function" "backup" {
       error_message = "There is no package at ${local.package}. Run `make package` in the repository first."
     }
     precondition {
+      condition     = local.store != null || !(local.values.verify == "full" || local.values.copy == "true")
+      error_message = "verify = \"full\" and copy need a store."
+    }
+    precondition {
       condition     = local.memory_size / 1024 >= local.cpu && local.memory_size / 1024 <= 4 * local.cpu
       error_message = "Memory in GB must be 1 to 4 times cpu: ${local.memory_size} MB and ${local.cpu} vCPU do not fit."
     }
@@ -77,8 +86,8 @@ resource "alicloud_fcv3_function" "backup" {
     }
   }
 
-  # Its first invocation needs both.
-  depends_on = [alicloud_ram_role_policy_attachment.function, alicloud_sls_index.backup]
+  # Its first invocation needs them.
+  depends_on = [alicloud_ram_role_policy_attachment.function, alicloud_sls_index.backup, alicloud_oss_bucket.store]
 }
 
 resource "alicloud_fcv3_async_invoke_config" "backup" {

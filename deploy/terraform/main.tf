@@ -7,6 +7,15 @@ locals {
   account    = data.alicloud_account.current.id
   serverless = yamldecode(file("${path.module}/../../s.yaml"))
 
+  # The store of s.yaml, oss://BUCKET/PREFIX, unless there is one of the module's own.
+  given = regexall("^oss://([^/]+)/(.*[^/])/?$", local.serverless.vars.store)
+  store = var.store != null ? var.store : length(local.given) == 0 ? null : {
+    bucket = local.given[0][0]
+    prefix = local.given[0][1]
+    create = false
+    region = local.serverless.vars.storeRegion
+  }
+
   # What ${vars.NAME} stands for in the files.
   name     = coalesce(var.name, local.serverless.vars.functionName)
   schedule = { for name, schedule in var.schedules : name => schedule if schedule != null }
@@ -20,6 +29,10 @@ locals {
       actionPolicy = local.action_policy
       logProject   = coalesce(var.log_project, "${local.name}-${local.account}-${var.region}")
       tags         = jsonencode(var.tags)
+      store        = local.store == null ? "" : "oss://${local.store.bucket}/${local.store.prefix}"
+      storeBucket  = try(local.store.bucket, "")
+      storePrefix  = try(local.store.prefix, "")
+      storeRegion  = try(local.store.region, null) == null ? "" : local.store.region
       instances    = join(", ", var.instance_ids)
     },
     { for name, value in {
@@ -27,6 +40,10 @@ locals {
       nightlyRetentionDays = var.retention_days.nightly
       hourlyRetentionDays  = var.retention_days.hourly
       maxAgeMinutes        = var.max_age_minutes
+      verify               = var.verify
+      copy                 = var.copy
+      copyRetentionDays    = var.copy_retention_days
+      download             = var.download
       eventBus             = var.event_bus
       eventSource          = var.event_source
       eventType            = var.event_type
@@ -36,7 +53,7 @@ locals {
   escaped = { for name, value in local.values : name => regex("^\"(.*)\"$", jsonencode(value))[0] }
 
   files = [
-    "role-policy", "role-trust-policy", "caller-policy", "log-index", "dashboard", "alerts", "queries", "event-pattern",
+    "role-policy", "role-policy-store", "store-lifecycle", "role-trust-policy", "caller-policy", "log-index", "dashboard", "alerts", "queries", "event-pattern",
     "event-targets",
   ]
   texts = merge(

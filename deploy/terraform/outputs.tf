@@ -28,6 +28,16 @@ output "event_bus" {
   value       = one(alicloud_event_bridge_event_bus.pipeline[*].event_bus_name)
 }
 
+output "store" {
+  description = "Where copies and receipts are kept, or null."
+  value       = local.store == null ? null : local.values.store
+}
+
+output "store_lifecycle_rule" {
+  description = "The rule that deletes copies, in JSON: add it to a bucket that the module does not make. Null without a store."
+  value       = local.store == null ? null : jsonencode(local.documents["store-lifecycle"])
+}
+
 output "caller_policy" {
   description = "What a pipeline needs to call the function, as a RAM policy in JSON."
   value       = jsonencode(local.documents["caller-policy"])

@@ -9,13 +9,17 @@ resource "alicloud_ram_policy" "function" {
   description = "What the function ${local.name} may do"
   policy_document = jsonencode({
     Version = local.documents["role-policy"].Version
-    Statement = concat(local.documents["role-policy"].Statement, [
-      for queue in local.on_failure : {
-        Effect   = "Allow"
-        Action   = "mns:SendMessage"
-        Resource = queue
-      }
-    ])
+    Statement = concat(
+      local.documents["role-policy"].Statement,
+      [for statement in local.documents["role-policy-store"].Statement : statement if local.store != null],
+      [
+        for queue in local.on_failure : {
+          Effect   = "Allow"
+          Action   = "mns:SendMessage"
+          Resource = queue
+        }
+      ],
+    )
   })
   rotate_strategy = "DeleteOldestNonDefaultVersionWhenLimitExceeded" # a policy has five versions at most
   force           = true                                             # destroy deletes its older versions, too

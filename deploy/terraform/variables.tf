@@ -178,6 +178,67 @@ variable "on_failure_queue" {
   }
 }
 
+# Proof that backups can be read, and copies
+
+variable "verify" {
+  type        = string
+  default     = null
+  description = "What every request asks for that does not say: none, quick (the first and the last bytes of each file are read) or full (every byte; needs a store)."
+
+  validation {
+    condition     = var.verify == null || contains(["none", "quick", "full"], coalesce(var.verify, "none"))
+    error_message = "Choose none, quick or full."
+  }
+}
+
+variable "copy" {
+  type        = bool
+  default     = null
+  description = "Whether each backup is read whole and copied into the store."
+}
+
+variable "store" {
+  type = object({
+    bucket = string
+    prefix = optional(string, "redis-backup")
+    create = optional(bool, false)
+    region = optional(string)
+  })
+  default     = null
+  description = "Where copies and receipts are kept: a prefix of an OSS bucket, which exists (in `region`, if it is another one) or is made (`create`): private, encrypted, with a rule that deletes copies."
+
+  validation {
+    condition = var.store == null || try(
+      can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.store.bucket)) &&
+      can(regex("^[A-Za-z0-9._=-]+(/[A-Za-z0-9._=-]+)*$", var.store.prefix)) &&
+      !(var.store.create && var.store.region != null), false
+    )
+    error_message = "Give a bucket's name and a prefix such as redis/prod. A bucket can be made in the provider's region alone."
+  }
+}
+
+variable "copy_retention_days" {
+  type        = number
+  default     = null
+  description = "Days for which copies and receipts are kept in a bucket that the module makes."
+
+  validation {
+    condition     = var.copy_retention_days == null || try(var.copy_retention_days >= 1, false)
+    error_message = "Copies are kept for 1 day or more."
+  }
+}
+
+variable "download" {
+  type        = string
+  default     = null
+  description = "How backups are read: intranet (free, through `vpc`, instances of this region alone) or internet (billed)."
+
+  validation {
+    condition     = var.download == null || contains(["intranet", "internet"], coalesce(var.download, "intranet"))
+    error_message = "Choose intranet or internet."
+  }
+}
+
 # Logs and alerts
 
 variable "log_project" {

@@ -27,7 +27,7 @@ from redis_backup.settings import INTRANET, Settings
 from redis_backup.states import CheckResult, Proof
 
 _TIME = 30.0  # seconds for the store, and again for a file
-_KEY = "check.json"
+_KEY, _UPLOAD = "check.json", "check.upload"
 _CONTENT = b'{"what": "written by a check of redis-backup"}\n'
 _BACKUPS_OF = timedelta(days=30)  # among which a file to read is looked for
 _MOST_TRIED = 5  # instances whose backups are looked at
@@ -59,7 +59,7 @@ class StorageCheck:
             "oss:GetObject": lambda: store.get(_KEY),
             "oss:ListObjects": store.list,
             "oss:ListMultipartUploads": lambda: store.uploads(_KEY),
-            "oss:AbortMultipartUpload": lambda: store.abort_upload(_KEY, store.begin_upload(_KEY)),
+            "oss:AbortMultipartUpload": lambda: store.abort_upload(_UPLOAD, store.begin_upload(_UPLOAD)),
         }
         found = list(run_in_parallel([partial(self._error_of, step) for step in steps.values()], len(steps), deadline))
         failed = {name: errors[0] for name, errors in zip(steps, found, strict=True) if errors and errors[0]}

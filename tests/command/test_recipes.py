@@ -60,14 +60,14 @@ def run_recipe(name: str, pipeline: Pipeline, folder: Path) -> Ended:
     for stub, text in {"redis-backup": f'exec {command} "$@"', "pip": "", "deploy.sh": "echo deployed"}.items():
         (folder / stub).write_text(f"#!/bin/sh\n{text}\n")
         (folder / stub).chmod(0o755)
-    commands = COMMANDS[name](RECIPES[name]).replace("./deploy.sh", str(folder / "deploy.sh"))
+    commands = COMMANDS.get(name, str)(RECIPES[name]).replace("./deploy.sh", str(folder / "deploy.sh"))
     path = f"{folder}:{os.environ['PATH']}"
     variables = {"REDIS_BACKUP": "x", "CI_COMMIT_SHA": "9f2c1d7", "BUILD_TAG": "b"}
     return run(["sh", "-e", "-c", commands], pipeline.environ(PATH=path, **variables), folder)
 
 
 def test_every_recipe_is_run_by_a_test() -> None:
-    assert set(RECIPES) == {*COMMANDS, "github-actions", "eventbridge", "console"}
+    assert set(RECIPES) == {*COMMANDS, "audit", "github-actions", "eventbridge", "console"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -116,6 +116,19 @@ def test_a_backup_that_fails_keeps_the_deployment_from_happening(tmp_path: Path)
     with Pipeline(Instance("r-bp1zxszhcgatnx01", duration=5, outcomes=("failed",)), INSTANCES[1]).running() as pipeline:
         ended = run_recipe("shell", pipeline, tmp_path)
         assert (ended.code, ended.out.count("deployed")) == (1, 0)
+
+
+def test_the_audit_names_what_was_not_read_back_and_is_3(tmp_path: Path) -> None:
+    settings = {"BACKUP_STORE": "oss://backups/redis"}
+    with Pipeline(*INSTANCES, user_policy=CALLER, settings=settings).running() as pipeline:
+        now = pipeline.cloud.clock.time()
+        pipeline.cloud.kvstore.instance("r-bp1zxszhcgatnx01").add_backup(now - 600, now - 540)
+        ended = run_recipe("audit", pipeline, tmp_path)
+        assert (ended.code, pipeline.backups()) == (3, {"r-bp1zxszhcgatnx01": 1, "r-bp1cloudnative01": 0}), ended.err
+        report = json.loads((tmp_path / "audit.json").read_text(encoding="utf-8"))
+        assert [(item["instance_id"], item["note"]) for item in report["instances"]] == [
+            ("r-bp1zxszhcgatnx01", "its newest backup has not been read back as asked")
+        ]
 
 
 def test_the_consoles_event_starts_a_backup() -> None:

@@ -33,6 +33,8 @@ RESOURCES = {  # Terraform's type: Pulumi's module and class
     "alicloud_log_project": ("log/project", "Project"),
     "alicloud_log_resource_record": ("log/resource_record", "ResourceRecord"),
     "alicloud_log_store": ("log/store", "Store"),
+    "alicloud_oss_bucket": ("oss/bucket", "Bucket"),
+    "alicloud_oss_bucket_public_access_block": ("oss/bucket_public_access_block", "BucketPublicAccessBlock"),
     "alicloud_ram_policy": ("ram/policy", "Policy"),
     "alicloud_ram_role": ("ram/role", "Role"),
     "alicloud_ram_role_policy_attachment": ("ram/role_policy_attachment", "RolePolicyAttachment"),
@@ -44,6 +46,9 @@ RESOURCES = {  # Terraform's type: Pulumi's module and class
 SINGULAR = {
     **{name: name.removesuffix("s") for name in ("commands", "entrypoints", "tokens", "param_lists", "query_lists")},
     **{name: name.removesuffix("s") for name in ("log_reduce_black_lists", "log_reduce_white_lists", "statements")},
+    **{name: name.removesuffix("s") for name in ("cors_rules", "lifecycle_rules", "expirations")},
+    **{name: name.removesuffix("s") for name in ("abort_multipart_uploads", "noncurrent_version_expirations")},
+    "noncurrent_version_transitions": "noncurrent_version_transition",
     "actions": "action",
     "resources": "resource",
 }

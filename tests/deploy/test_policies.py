@@ -173,6 +173,19 @@ def test_the_answer_names_what_the_store_s_policy_lacks(action: str, resource: s
     assert all(each.startswith(f"acs:oss:*:{ACCOUNT}:{resource}") for _, each in told)
 
 
+def test_the_owner_of_another_account_s_bucket_grants_the_role_the_same() -> None:
+    """The role's own policy and the bucket's both have to allow it.
+
+    https://www.alibabacloud.com/help/en/oss/user-guide/oss-bucket-policy/
+    """
+    granted = rendered("store-bucket-policy.json", **STORE)["Statement"]
+    assert {principal for each in granted for principal in each.pop("Principal")} == {
+        f"arn:sts::{ACCOUNT}:assumed-role/redis-backup/*"
+    }
+    own = rendered("role-policy-store.json", **STORE)["Statement"]
+    assert granted == [{**each, "Resource": [each["Resource"]]} for each in own]
+
+
 ALIASES = [FunctionConfig(qualifier="prod"), FunctionConfig(qualifier="prod", generation=2)]
 
 

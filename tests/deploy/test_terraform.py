@@ -33,6 +33,7 @@ READ = {  # the properties of s.yaml's function
 }
 WEBHOOK = "https://oapi.dingtalk.com/robot/send?access_token=planted"
 LOG_PROJECT = f"{FUNCTION}-{ACCOUNT}-{REGION}"
+STORE = {"storeBucket": "payments-redis-copies", "storePrefix": "redis/shanghai"}
 
 
 @pytest.fixture
@@ -126,6 +127,7 @@ def _compare_role(made: dict[str, Any]) -> None:
     role, policy = made["alicloud_ram_role.function"], made["alicloud_ram_policy.function"]
     assert json.loads(role["assume_role_policy_document"]) == rendered("role-trust-policy.json")
     assert json.loads(policy["policy_document"]) == rendered("role-policy.json", logProject=LOG_PROJECT)
+    assert not [address for address in made if "oss" in address]
     attached = made["alicloud_ram_role_policy_attachment.function"]
     assert (attached["role_name"], attached["policy_name"], attached["policy_type"]) == (
         role["role_name"],
@@ -162,7 +164,7 @@ def _compare_function(made: dict[str, Any]) -> None:
     assert (function["memory_size"], function["disk_size"]) == (wanted["memorySize"], wanted["diskSize"])
     assert (function["function_name"], function["internet_access"]) == (FUNCTION, True)
     assert function["role"] == f"acs:ram::{ACCOUNT}:role/{VARS['role']}"
-    assert function["environment_variables"] == wanted["environmentVariables"]
+    assert function["environment_variables"] == {n: v for n, v in wanted["environmentVariables"].items() if v}
     assert pruned(function["instance_lifecycle_config"]) == [in_blocks(wanted["instanceLifecycleConfig"])]
     assert function["log_config"] == [in_blocks({**wanted["logConfig"], "project": LOG_PROJECT})]
     assert base64.b64decode(function["code"][0]["zip_file"]) == PACKAGE
@@ -245,13 +247,17 @@ def _compare_values(made: dict[str, Any]) -> None:
     }
     statement = {"Effect": "Allow", "Action": "mns:SendMessage", "Resource": queue}
     policy = rendered("role-policy.json", **changed)
-    policy["Statement"].append(statement)
+    policy["Statement"] += [*rendered("role-policy-store.json", **STORE)["Statement"], statement]
     assert json.loads(made["alicloud_ram_policy.function"]["policy_document"]) == policy
+    _compare_bucket(made, name)
     function = made["alicloud_fcv3_function.backup"]
     assert [function[each] for each in ("timeout", "cpu", "memory_size", "internet_access")] == [900, 1, 2048, False]
     assert function["environment_variables"] == {
-        **properties()["environmentVariables"],
+        **{name: value for name, value in properties()["environmentVariables"].items() if value},
         "BACKUP_ALLOW": f"{region}/r-bp1*",
+        "BACKUP_VERIFY": "full",
+        "BACKUP_COPY": "true",
+        "BACKUP_STORE": "oss://payments-redis-copies/redis/shanghai",
         "BACKUP_ENDPOINT": "r-kvstore-vpc.{region}.aliyuncs.com",
         "BACKUP_FC_ENDPOINT": "{account}.{region}-internal.fc.aliyuncs.com",
         "BACKUP_MAX_INSTANCES": "5000",
@@ -288,6 +294,24 @@ def _compare_values(made: dict[str, Any]) -> None:
     assert made["alicloud_log_store.backup"]["retention_period"] == 365
 
 
+def _compare_bucket(made: dict[str, Any], name: str) -> None:
+    rule = rendered("store-lifecycle.json", **STORE, functionName=name, copyRetentionDays="365")["Rule"]
+    bucket = pruned(made['alicloud_oss_bucket.store["payments-redis-copies"]'])
+    assert bucket["server_side_encryption_rule"] == [{"sse_algorithm": "AES256"}]
+    assert bucket["lifecycle_rule"] == [
+        {
+            "id": rule["ID"],
+            "prefix": rule["Prefix"],
+            "enabled": True,
+            "expiration": [{"days": int(rule["Expiration"]["Days"])}],
+            "abort_multipart_upload": [{"days": int(rule["AbortMultipartUpload"]["Days"])}],
+        }
+    ]
+    assert not bucket.keys() & {"acl", "force_destroy", "versioning"}  # private; kept while anything is in it; off
+    access = made['alicloud_oss_bucket_public_access_block.store["payments-redis-copies"]']
+    assert (access["bucket"], access["block_public_access"]) == ("payments-redis-copies", True)
+
+
 def _compare_records(made: dict[str, Any]) -> None:
     records = {
         values["resource_name"]: (values["record_id"], json.loads(values["value"]))
@@ -316,6 +340,39 @@ def _compare_records(made: dict[str, Any]) -> None:
 
 
 @needs_terraform
+def test_a_bucket_that_exists_is_used_and_not_changed(workspace: Workspace) -> None:
+    store = '{ bucket = "copies", prefix = "redis", region = "cn-beijing" }'
+    workspace.edit(
+        "examples/minimal/main.tf",
+        "  alert_email = var.alert_email\n",
+        f'  alert_email = var.alert_email\n  verify = "quick"\n  download = "internet"\n  store = {store}\n',
+    )
+    made, _ = workspace.planned(variables={"region": REGION, "tags": TAGS})
+    assert not [address for address in made if "oss" in address]
+    environment = made["alicloud_fcv3_function.backup"]["environment_variables"]
+    assert {name: value for name, value in environment.items() if re.match("BACKUP_(VER|COP|STO|DOW)", name)} == {
+        "BACKUP_VERIFY": "quick",
+        "BACKUP_COPY": "false",
+        "BACKUP_STORE": "oss://copies/redis",
+        "BACKUP_STORE_REGION": "cn-beijing",
+        "BACKUP_DOWNLOAD": "internet",
+    }
+    policy = json.loads(made["alicloud_ram_policy.function"]["policy_document"])
+    granted = rendered("role-policy-store.json", storeBucket="copies", storePrefix="redis")["Statement"]
+    assert policy["Statement"][-len(granted) :] == granted
+
+
+@needs_terraform
+@pytest.mark.parametrize("asked", ['verify = "full"', "copy = true"])
+def test_what_needs_a_store_is_refused_without_one(workspace: Workspace, asked: str) -> None:
+    line = "  alert_email = var.alert_email\n"
+    workspace.edit("examples/minimal/main.tf", line, f"{line}  {asked}\n")
+    done = workspace.attempt("plan", variables={"region": REGION, "tags": TAGS})
+    assert done.returncode == 1
+    assert 'verify = "full" and copy need a store.' in " ".join(done.stderr.split())
+
+
+@needs_terraform
 def test_what_is_switched_off_is_not_made(workspace: Workspace) -> None:
     workspace.edit(
         "examples/minimal/main.tf",
@@ -337,11 +394,14 @@ def test_what_is_changed_in_s_yaml_is_changed_here(workspace: Workspace) -> None
     workspace.edit("../../s.yaml", "  eventBus: deployments", "  eventBus: ''")
     workspace.edit("../../s.yaml", "  nightly: CRON_TZ=Asia/Shanghai 0 0 2 * * *", "  nightly: '@every 12h'")
     workspace.edit("../../s.yaml", "      timeout: 600 ", "      timeout: 660 ")
+    workspace.edit("../../s.yaml", "  store: ''", "  store: oss://copies/redis/prod")
     made, shown = workspace.planned(variables={"region": REGION, "tags": TAGS})
     user = json.loads(made["alicloud_log_resource_record.user[0]"]["value"])
     nightly = json.loads(made['alicloud_fcv3_trigger.timer["nightly"]']["trigger_config"])
     assert (user["email"], nightly["cronExpression"]) == (["team@example.com"], "@every 12h")
     assert made["alicloud_fcv3_function.backup"]["timeout"] == 660
+    assert made["alicloud_fcv3_function.backup"]["environment_variables"]["BACKUP_STORE"] == "oss://copies/redis/prod"
+    assert "acs:oss:*:*:copies/redis/prod/*" in made["alicloud_ram_policy.function"]["policy_document"]
     assert not any("event_bus" in address for address in made)
     assert "Nobody is told" not in shown
 
@@ -359,6 +419,10 @@ BAD = {
     "cpu": 0,
     "memory_size": 500,
     "environment": {"PATH": "/"},
+    "verify": "fully",
+    "store": {"bucket": "copies", "prefix": "redis/", "create": True},
+    "copy_retention_days": 0,
+    "download": "vpc",
     "on_failure_queue": "acs:mns:cn-hangzhou:1:/queues/failed",
     "log_project": "Logs",
     "log_retention_days": 1,
@@ -438,6 +502,14 @@ ACTIONS = {
     "alicloud_log_store": [
         "log: CreateLogStore GetLogStore UpdateLogStore DeleteLogStore ListShards GetLogStoreMeteringMode",
     ],
+    "alicloud_oss_bucket": [
+        "oss: PutBucket DeleteBucket ListBuckets GetBucketInfo GetBucketCors GetBucketWebsite GetBucketLogging",
+        "oss: GetBucketReferer GetBucketPolicy GetBucketTagging GetBucketTransferAcceleration GetBucketResourceGroup",
+        "oss: GetBucketLifecycle PutBucketLifecycle PutBucketEncryption",
+    ],
+    "alicloud_oss_bucket_public_access_block": [
+        "oss: PutBucketPublicAccessBlock GetBucketPublicAccessBlock DeleteBucketPublicAccessBlock",
+    ],
     "alicloud_ram_policy": [
         "ram: CreatePolicy GetPolicy DeletePolicy CreatePolicyVersion ListPolicyVersions DeletePolicyVersion",
         "ram: ListEntitiesForPolicy ListTagResources",
@@ -467,7 +539,7 @@ def test_the_policy_names_resources_wherever_ram_knows_them() -> None:
     alerts = {f"log:{verb}Alert" for verb in ("Create", "Get", "Update", "Enable", "Disable", "Delete")}
     roles = {"eventbridge:CreateServiceLinkedRoleForProduct", "eventbridge:CheckRoleForProduct"}
     linked = {"ram:CreateServiceLinkedRole", "ram:DeleteServiceLinkedRole"}
-    assert everywhere == alerts | roles | linked
+    assert everywhere == alerts | roles | linked | {"oss:ListBuckets"}
     text = json.dumps(policy)
     assert f"acs:log:{REGION}:{ACCOUNT}:project/{LOG_PROJECT}" in text
     assert "cn-heyuan" not in text  # records have no region in their resource

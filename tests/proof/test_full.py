@@ -12,7 +12,7 @@ from simulator import Cloud, Instance
 from simulator.downloads.files import File
 from simulator.faults import Fault, Faults
 from simulator.fc.config import FunctionConfig
-from simulator.kvstore.operations import Behaviour
+from simulator.kvstore.behaviour import Behaviour
 from tests.proof.cases import FOLDER, STORE, downloads, ensure, event, first, last, names, states, stored
 
 MIB = 1 << 20

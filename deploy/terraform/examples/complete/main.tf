@@ -71,6 +71,17 @@ module "redis_backup" {
     security_group_id = "sg-bp18hj1wtxgy3b0t1234"
   }
 
+  # Proof that backups can be read, and copies
+  verify = "full"
+  copy   = true
+  store = {
+    bucket = "payments-redis-copies"
+    prefix = "redis/shanghai"
+    create = true # or false, for one that exists; in another region: region = "cn-beijing"
+  }
+  copy_retention_days = 365
+  download            = "intranet"
+
   # Logs and alerts
   log_project         = "payments-redis-backup"
   log_retention_days  = 365
@@ -100,4 +111,8 @@ output "saved_searches" {
 
 output "next_steps" {
   value = module.redis_backup.next_steps
+}
+
+output "store_lifecycle_rule" {
+  value = module.redis_backup.store_lifecycle_rule
 }

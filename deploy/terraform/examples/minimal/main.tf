@@ -62,3 +62,7 @@ output "caller_policy" {
 output "next_steps" {
   value = module.redis_backup.next_steps
 }
+
+output "store_lifecycle_rule" {
+  value = module.redis_backup.store_lifecycle_rule
+}
