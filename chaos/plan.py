@@ -14,8 +14,8 @@ from chaos.instances import OtherBackup, draw_instance, draw_other_backups
 from chaos.proofs import STORE, ProofPlan, draw_proof
 from simulator.faults import ALL_KINDS, Faults
 from simulator.fc.config import FunctionConfig
+from simulator.kvstore.behaviour import Behaviour
 from simulator.kvstore.fleet import Instance
-from simulator.kvstore.operations import Behaviour
 
 MAX_ATTEMPTS = 2
 TRIGGERS = ("timer", "event", "batch", "manual", "http")

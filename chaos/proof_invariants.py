@@ -71,7 +71,10 @@ def _check_object(
 def _wrong_in_receipt(
     history: History, instance: InstanceHistory, backup: Backup, stored: StoredObject, level: str
 ) -> str:
-    receipt = json.loads(stored.read())
+    try:
+        receipt = json.loads(stored.read())
+    except ValueError:
+        return "it is not what was written"
     found = instance.found_at(backup, level)
     if receipt["verified"] != found or not backup.succeeded:
         return f"it says {receipt['verified']}, but the backup is {found if backup.succeeded else 'failed'}"

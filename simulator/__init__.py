@@ -15,8 +15,8 @@ from simulator.faults import Fault, Faults
 from simulator.fc.config import FunctionConfig
 from simulator.fc.state import Invocation
 from simulator.kill_switch import Killed
+from simulator.kvstore.behaviour import Behaviour
 from simulator.kvstore.fleet import Fleet, Instance
-from simulator.kvstore.operations import Behaviour
 
 __all__ = [
     "Behaviour",

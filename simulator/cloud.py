@@ -19,8 +19,9 @@ from simulator.fc.platform import Platform
 from simulator.fc.state import Invocation
 from simulator.fc.wire import PATHS, FunctionComputeWire
 from simulator.gateway import Call, Gateway, Service
+from simulator.kvstore.behaviour import Behaviour
 from simulator.kvstore.fleet import Fleet
-from simulator.kvstore.operations import Behaviour, KVStore
+from simulator.kvstore.operations import KVStore
 from simulator.kvstore.wire import KVStoreWire
 from simulator.logstore import LogStore
 from simulator.oss import address

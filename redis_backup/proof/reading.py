@@ -33,7 +33,7 @@ from redis_backup.states import OUT_OF_TIME, Proof
 
 T = TypeVar("T")
 Step = Callable[[], Callable[[], None]]
-READERS = 8  # parts that are read at once
+READERS = 8  # parts that are read at once, at most
 _NOTE_EVERY = 8.0  # seconds; with the time that writing it takes, notes are at most 10 s apart
 _RESERVE = 3.0  # seconds before the deadline, for the last note
 _POLL = 0.05  # seconds of real time; a wait for parts reads the clock so often, since a test may move it
@@ -43,7 +43,7 @@ _MOST_READINGS = 3  # of a file whose checksum is wrong, and another one each ti
 
 
 class Reading:
-    """One reading of a backup. `proof`: FULL, or COPY to copy the files too."""
+    """One reading of a backup. `proof`: FULL, or COPY to copy the files too; `readers`: parts that are read at once."""
 
     def __init__(
         self,
@@ -53,8 +53,10 @@ class Reading:
         store: ProofStore,
         clock: Clock,
         deadline: Deadline,
+        readers: int = READERS,
     ) -> None:
         self._backup, self._proof, self._source, self._store = backup, proof, source, store
+        self._readers = readers
         self._clock, self._deadline = clock, Deadline(clock, deadline.at - _RESERVE)
         self._note, self._files = Note(), dict[str, BackupFile]()
         self._copier = Copier(backup, store, source, self._retry) if proof is Proof.COPY else None
@@ -98,7 +100,7 @@ class Reading:
 
     def _read(self) -> bool:
         """Read what is missing. Return whether all files are done."""
-        pool = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+        pool = ThreadPoolExecutor(self._readers, thread_name_prefix="read")
         try:
             while not self._note.corrupt and (steps := self._steps()):
                 if not self._take(pool, steps):
@@ -118,7 +120,7 @@ class Reading:
         slowest = 0.0  # seconds that a step took; the first steps are always begun, so that each reading gets further
         while waiting or running:
             has_time = self._deadline.remaining() > min(_MAX_LAST_PART, 1.5 * slowest)
-            while waiting and has_time and not self._source.is_stopped and len(running) < READERS:
+            while waiting and has_time and not self._source.is_stopped and len(running) < self._readers:
                 running[pool.submit(waiting.popleft())] = self._clock.monotonic()
             if not running:
                 break

@@ -77,7 +77,8 @@ class Prover:
     def read(self, item: WorkItem, backup: ReadableBackup) -> Verdict:
         """Read the files of a backup, as far as there is time, and keep the verdict in `item.verdicts`."""
         proof = item.request.proof_of(item.instance)
-        reading = Reading(backup, proof, self._source(item, backup), self.store(), self._clock, self._deadline)
+        source, readers = self._source(item, backup), min(READERS, self._settings.concurrency)
+        reading = Reading(backup, proof, source, self.store(), self._clock, self._deadline, readers)
         verdict = item.verdicts[backup.name] = reading.run()
         return verdict
 

@@ -12,8 +12,8 @@ from simulator.clock import ScaledClock
 from simulator.cloud import Cloud
 from simulator.faults import Faults
 from simulator.fc.config import FunctionConfig
+from simulator.kvstore.behaviour import Behaviour
 from simulator.kvstore.fleet import DEFAULT_FLEET, Fleet
-from simulator.kvstore.operations import Behaviour
 
 _OPTIONS = [
     click.option(

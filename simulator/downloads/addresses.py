@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from simulator.clock import Clock
     from simulator.credentials import Credential, CredentialStore
     from simulator.downloads.files import Content
-    from simulator.kvstore.operations import Behaviour
+    from simulator.kvstore.behaviour import Behaviour
     from simulator.server import Request
 
 WAYS = {"BackupDownloadURL": "internet", "BackupIntranetDownloadURL": "intranet"}  # by field of R-KVStore's answers

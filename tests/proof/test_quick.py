@@ -10,7 +10,7 @@ from redis_backup.settings import Settings
 from simulator import Instance
 from simulator.downloads.files import File
 from simulator.faults import Fault, Faults
-from simulator.kvstore.operations import Behaviour
+from simulator.kvstore.behaviour import Behaviour
 from tests.proof.cases import downloads, ensure, event, first, last, states
 
 

@@ -9,7 +9,7 @@ import pytest
 from simulator import Cloud, Instance, ram
 from simulator.downloads.files import File
 from simulator.fc.state import Invocation
-from simulator.kvstore.operations import Behaviour
+from simulator.kvstore.behaviour import Behaviour
 from tests.proof.cases import STORE, ensure
 
 ALL = ["kvstore:*", "fc:*", "oss:*"]
