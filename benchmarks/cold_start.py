@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,11 +50,12 @@ def _measure(
     for _ in range(rounds):
         for program, (script, path) in programs.items():
             number = next(numbers)
-            instance = [str(1), str(number)] if program == "function" else [f"r-bench{number:05d}"]
+            instance = f"r-bench{number:05d}"
+            argument = json.dumps({"instance_ids": instance}) if program == "function" else instance
             cloud.calls()
             began = time.time()
-            environment.run(script, path, *instance, environ=cloud.environ, group=group)
-            arrived = [moment for moment, operation in cloud.calls() if operation == "CreateBackup"]
+            environment.run(script, path, argument, environ=cloud.environ, group=group)
+            arrived = [call.time for call in cloud.calls() if call.operation == "CreateBackup"]
             seconds[program].append(arrived[0] - began)
 
     def compare(program: str, what: str, target: float | None) -> Result:

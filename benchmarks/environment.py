@@ -35,9 +35,7 @@ class Environment:
 
     def run(self, script: str, where: Path, *arguments: str, environ: dict[str, str], group: Path | None = None) -> str:
         """Run one of the scripts, which can import from `where` alone, and return its output. Raise RuntimeError."""
-        code = f"import sys, runpy; sys.path.insert(0, {str(where)!r}); sys.argv = sys.argv[1:]; "
-        code += "runpy.run_path(sys.argv[0], run_name='__main__')"
-        command = [self.python, "-I", "-S", "-B", "-c", code, str(SCRIPTS / script), *arguments]
+        command = [*self.command(script, where), *arguments]
         if group:
             command = ["/bin/sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh", *command]
         environ = {**environ, "SSL_CERT_FILE": self.trusted}
@@ -45,6 +43,12 @@ class Environment:
         if process.returncode:
             raise RuntimeError(f"{script} failed\n{process.stderr}")
         return process.stdout
+
+    def command(self, script: str, where: Path) -> list[str]:
+        """Return the command that runs one of the scripts, without the script's arguments."""
+        code = f"import sys, runpy; sys.path.insert(0, {str(where)!r}); sys.argv = sys.argv[1:]; "
+        code += "runpy.run_path(sys.argv[0], run_name='__main__')"
+        return [self.python, "-I", "-S", "-B", "-c", code, str(SCRIPTS / script)]
 
 
 def prepare(build: Path) -> Environment:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Result:
-    """One row of docs/benchmarks.md. `letter`: of the benchmark, a to g. `share`: value divided by reference."""
+    """One row of docs/benchmarks.md. `letter`: of the benchmark, a to m. `share`: value divided by reference."""
 
     letter: str
     what: str

@@ -30,7 +30,7 @@ def measure(environment: Environment, rounds: int, log: Callable[[str], None]) -
             with cloud_process(instances=INSTANCES, latency=LATENCY, tls=tls) as cloud:
                 environ = {**cloud.environ, **ENVIRON}
                 result = json.loads(
-                    environment.run("function.py", environment.package, str(INSTANCES), environ=environ)
+                    environment.run("function.py", environment.package, _event(INSTANCES), environ=environ)
                 )
                 calls = len(cloud.calls())
             if result["counts"] != {"running": INSTANCES}:
@@ -45,8 +45,14 @@ def measure(environment: Environment, rounds: int, log: Callable[[str], None]) -
     least = "3: two lists and CreateBackup (at most 3.05)"
     results.append(Result("c", "API calls per instance", f"{each:.3f}", least, each / 3, 3.05 / 3))
     with cloud_process(instances=1, tls=environment.certificate) as cloud:
-        alone = json.loads(environment.run("function.py", environment.package, "1", environ=cloud.environ))["memory"]
+        alone = json.loads(environment.run("function.py", environment.package, _event(1), environ=cloud.environ))[
+            "memory"
+        ]
     for count, most in ((1, alone), (INSTANCES, memory)):
         what = f"peak memory, {count:,} instance{'s' if count > 1 else ''}"
         results.append(Result("d", what, f"{most / 1e6:.0f} MB", "100 MB", most / 1e8, 1.0))
     return results
+
+
+def _event(instances: int) -> str:
+    return json.dumps({"instance_ids": [f"r-bench{number:05d}" for number in range(instances)]})

@@ -176,6 +176,8 @@ def test_the_report(make_cloud) -> None:
                 "adopted": False,
                 "attempts": 1,
                 "progress": None,
+                "verified": None,
+                "copies": None,
                 "error": None,
             },
             {
@@ -186,6 +188,8 @@ def test_the_report(make_cloud) -> None:
                 "adopted": False,
                 "attempts": 0,
                 "progress": None,
+                "verified": None,
+                "copies": None,
                 "error": {
                     "code": "IncorrectDBInstanceState",
                     "message": "The current instance state does not support this operation.",

@@ -20,7 +20,7 @@ from redis_backup.backoff import Deadline
 from redis_backup.settings import INTERNET, INTRANET
 from redis_backup.states import ErrorKind, Problem, out_of_time
 
-CHUNK = 1 << 18  # bytes that are read at once
+CHUNK = 1 << 20  # bytes that are read at once
 _HINTS = {
     INTRANET: "the intranet address is reached from a VPC of the instance's region: give the function a vpcConfig with "
     "one, or set BACKUP_DOWNLOAD to internet; the function goes on trying",

@@ -16,7 +16,9 @@ from redis_backup.proof.rdb import END_SIZE, Ends, judge_ends
 from redis_backup.states import ErrorKind, Problem
 
 _VERSION = 1
-_PART_SIZE = 8 << 20  # bytes of a part
+_MIB = 1 << 20
+_SMALLEST_PART, _LARGEST_PART = 8 * _MIB, 32 * _MIB  # bytes; those of files of more than 280 GiB are larger
+_USUAL_PARTS = 64  # of a file, between the two: each part is a request, which costs as much as reading a few MiB
 _MOST_PARTS = 9_000  # of a file; OSS takes 10,000
 # https://www.alibabacloud.com/help/en/oss/user-guide/multipart-upload
 
@@ -59,7 +61,8 @@ class FileNote:
     @property
     def part_size(self) -> int:
         """Return the bytes of each of its parts but the last: it depends on the file's size alone."""
-        return max(_PART_SIZE, -(-self.size // _MOST_PARTS) + 0xFFFFF & ~0xFFFFF)
+        usual = min(_LARGEST_PART, self.size // _USUAL_PARTS)
+        return -(-max(_SMALLEST_PART, usual, self.size // _MOST_PARTS) // _MIB) * _MIB
 
     @property
     def part_count(self) -> int:

@@ -205,7 +205,7 @@ class Visitor:
             case Running(backup, _, attempts) if backup and backup.verdict:
                 outcome = replace(_outcome_of_backup(State.VERIFYING, backup), attempts=attempts)
                 if item.request.dry_run:
-                    outcome = replace(outcome, state=State.PLANNED, progress=None, note=_NOT_READ)
+                    outcome = replace(outcome, state=State.PLANNED, note=_NOT_READ)
                 self._record(item, outcome, NextStep.NOTHING if item.request.dry_run else NextStep.LOOK_AGAIN)
             case Running(backup, _, attempts) if backup:
                 self._record(item, replace(_outcome_of_backup(State.RUNNING, backup), attempts=attempts))

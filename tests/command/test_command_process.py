@@ -289,7 +289,6 @@ def test_backups_are_read_back_and_copied_before_they_have_succeeded() -> None:
         ended = pipeline.run("r-a", "r-b", "--copy", "--wait", "30m", "--json")
         lines = changes(ended.err)
         assert (ended.code, pipeline.backups()) == (0, {"r-a": 1, "r-b": 1})
-        assert [line for line in lines if re.match(r"T cn-hangzhou/r-a verifying( \d+%)? job_ids=N attempts=1", line)]
         [line] = [line for line in lines if " r-a succeeded " in line.replace("/", " ")]
         assert re.fullmatch(rf"T \S+ succeeded job_ids=N attempts=1 verified=full copies={FOLDER}", line)
         told = {item["instance_id"]: item for item in json.loads(ended.out)["instances"]}
@@ -311,7 +310,7 @@ def test_a_corrupt_backup_is_1_and_names_what_was_found() -> None:
 def test_backups_that_are_being_read_are_0_without_wait_3_where_time_runs_out_and_the_same_command_joins() -> None:
     item = {"instance_id": "r-a", "region": "cn-hangzhou", "state": "verifying", "job_ids": ["7"], "progress": 43}
     report = {"instances": [item], "jobs": {}, "ok": True, "done": False}
-    with Pipeline(Instance("r-a"), handler=lambda *_: report).running() as pipeline:
+    with Pipeline(Instance("r-a"), handler=lambda *_: report, speed=SLOWLY).running() as pipeline:
         ended = pipeline.run("r-a", "--verify", "full", "--no-copy")
         assert (ended.code, ended.err) == (0, "")
         goes_on, again = without_times(ended.out)[-2:]
@@ -319,7 +318,7 @@ def test_backups_that_are_being_read_are_0_without_wait_3_where_time_runs_out_an
         assert goes_on == "The function goes on reading the backups. To wait for them:"
         options = "--verify full --no-copy --function redis-backup --region cn-hangzhou --since T"
         assert again == f"  python -m redis_backup r-a {options} --wait 30m"
-        ended = pipeline.run("r-a", "--wait", "100s")
+        ended = pipeline.run("r-a", "--wait", "45s")
         assert (ended.code, ended.err.splitlines()[0]) == (
             3,
             "Time ran out. The function goes on reading the backups. To wait for them again:",

@@ -416,7 +416,7 @@ UNREACHED = {
 }
 CORRUPT = {
     "error_code": "BackupCorrupt",
-    "error_message": "earlier backups of this request failed: job 20003, node r-bp1-db-0, hins3.rdb: it is cut off",
+    "error_message": "earlier backups of this request failed: job 20003, node r-bp1-db-0, file hins3.rdb: cut",
 }
 YESTERDAY = Story("timer", "nightly@2026-11-23T02:00:00Z", "2026-11-23T02:00:00Z", "nightly")
 PROVING = Story("timer", "nightly@2026-11-24T02:00:00Z", "2026-11-24T02:00:00Z", "nightly")

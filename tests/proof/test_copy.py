@@ -101,7 +101,7 @@ def test_a_copy_alone_is_read_in_full(make_cloud) -> None:
 
 @pytest.mark.parametrize(
     ("before", "then", "timeout"),
-    [({"verify": "full"}, {"copy": True}, 44), ({"copy": True}, {"verify": "full"}, 56)],
+    [({"verify": "full"}, {"copy": True}, 34), ({"copy": True}, {"verify": "full"}, 56)],
 )
 def test_a_reading_takes_up_the_note_of_one_that_asked_for_something_else(
     make_cloud, before: dict[str, Any], then: dict[str, Any], timeout: int
