@@ -9,6 +9,7 @@ import importlib
 import json
 import sys
 from typing import Any
+from urllib.parse import urlsplit
 
 from redis_backup.alibaba import function_compute, lazy_sdk, sdk
 from redis_backup.alibaba.api_errors import ApiError
@@ -49,7 +50,7 @@ def main(way: str, endpoint: str, access_key_id: str, secret: str) -> list[Any]:
         request = getattr(models, f"{title}Request")(**parameters)
         options = sys.modules["darabonba.runtime"].RuntimeOptions(connect_timeout=5000, read_timeout=10000)
         try:
-            answers.append(without_request_id(getattr(client, f"{name}_with_options")(request, options).body.to_map()))
+            answers.append(comparable(getattr(client, f"{name}_with_options")(request, options).body.to_map()))
         except sys.modules["Tea.exceptions"].TeaException as error:
             answers.append([type(error).__name__, error.code, error.status_code])
     deadline = Deadline(SystemClock(), SystemClock().monotonic() + 60)
@@ -66,8 +67,13 @@ def main(way: str, endpoint: str, access_key_id: str, secret: str) -> list[Any]:
     return answers
 
 
-def without_request_id(answer: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in answer.items() if name != "RequestId"}
+def comparable(answer: Any) -> Any:
+    """An answer without what each run has of its own: the request's ID, and the port and signature of addresses."""
+    if isinstance(answer, dict):
+        return {name: comparable(value) for name, value in answer.items() if name != "RequestId"}
+    if isinstance(answer, list):
+        return [comparable(each) for each in answer]
+    return urlsplit(answer).path if isinstance(answer, str) and answer.startswith("http") else answer
 
 
 if __name__ == "__main__":

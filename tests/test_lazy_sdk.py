@@ -102,7 +102,8 @@ print(json.dumps([report["counts"], stand_ins, sorted(sys.modules)]), file=out)
         unmeasured = {"COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}  # coverage would count as ours
         counts, stand_ins, modules = json.loads(run("-c", script, **cloud.environ(), **unmeasured))
     assert (counts, stand_ins) == ({"running": 2}, [])
-    assert not FORBIDDEN & {name.partition(".")[0] for name in modules}
+    unused = FORBIDDEN | {"alibabacloud_oss_v2", "anycrc"}  # nothing is verified
+    assert not unused & {name.partition(".")[0] for name in modules}
     assert not set(lazy_sdk.DEFERRED) & set(modules)
     others = [name for name in modules if name.partition(".")[0] not in ("handler", "redis_backup")]
     assert len(others) <= MOST_MODULES

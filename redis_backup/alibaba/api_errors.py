@@ -36,9 +36,12 @@ _PERMANENT = (
     "BackupTimesExceeded",
     "InvalidBackupRetentionPeriod.Malformed",
 )
-# R-KVStore's (SignatureDoesNotMatch, …) and Function Compute's (SignatureNotMatch, …). The messages of some quote what
-# was signed, with the security token. They are never shown.
-_CREDENTIALS = ("InvalidTimeStamp", "IllegalTimestamp", "Signature", "IncompleteSignature", "InvalidAccessKey", EXPIRED)
+# R-KVStore's and OSS's (SignatureDoesNotMatch, …) and Function Compute's (SignatureNotMatch, …). The messages of some
+# quote what was signed, with the security token. They are never shown.
+_CREDENTIALS = (
+    *("InvalidTimeStamp", "IllegalTimestamp", "RequestTimeTooSkewed", "Signature", "IncompleteSignature"),
+    *("InvalidAccessKey", "SecurityTokenExpired", EXPIRED),
+)
 
 _DENIAL = "RAM does not allow"
 NO_ADDRESS = "its host name has no address"

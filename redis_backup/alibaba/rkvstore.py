@@ -110,6 +110,8 @@ class RKVStore:
         else:
             listed, _ = self._list("DescribeBackups", query, _SETS_PER_PAGE, "Backups", "Backup")
             entries = [each for each in listed if parsing.identifier(each.get("BackupJobID")) in job_ids]
+            if entries and {parsing.identifier(each.get("BackupJobID")) for each in entries} != set(job_ids):
+                raise sdk_errors.unreadable("DescribeBackups")  # a file that is not listed would not be read
         return backup_files(entries, self._way)
 
     def describe(self, instance_ids: Sequence[str]) -> dict[str, Instance]:

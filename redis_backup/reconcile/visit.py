@@ -41,9 +41,11 @@ _CORRUPT_HINT = (
     "keep the backup for Alibaba Cloud's support and open a ticket; then send the request again with a new `since`"
 )
 _NOT_READ = "its newest good backup has not been read back as this request asks"
-_UNKNOWN_FORMAT = (
-    "the backup has a file that is no RDB file (encrypted by TDE, or of another engine), so that only a restore can "
-    "prove it"
+_UNKNOWN_FORMAT = Problem(
+    "UnknownFormat",
+    "one of its files is no RDB file: it is encrypted (TDE), or of another engine",
+    ErrorKind.UNKNOWN,
+    hint="only a restore can prove this backup; without verify, this warning does not come",
 )
 
 
@@ -198,7 +200,7 @@ class Visitor:
             case Satisfied(backup, attempts):
                 self._record_final(item, replace(_outcome_of_backup(State.SUCCEEDED, backup), attempts=attempts))
                 if item.outcome.verified == Verified.UNKNOWN_FORMAT.value:
-                    self._journal.warn(_UNKNOWN_FORMAT, item)
+                    self._journal.warn("the backup could not be verified", item, _UNKNOWN_FORMAT)
             case Running(None, known, attempts):
                 ids, adopted = (known.job_ids, known.is_adopted) if known else ((), False)
                 self._record(item, Outcome(State.RUNNING, ids, adopted, attempts))

@@ -15,6 +15,7 @@ from simulator.fc.config import FunctionConfig
 from simulator.kvstore.behaviour import Behaviour
 from simulator.kvstore.fleet import DEFAULT_FLEET, Fleet
 
+DEFAULT_STORE = "oss://backups/redis"  # so that samples with `copy` work as they are
 _OPTIONS = [
     click.option(
         "--fleet",
@@ -93,7 +94,7 @@ def cloud_from(
     try:
         count = options["generate"]
         fleet = Fleet.generate(count, options["seed"]) if count else Fleet.load(options["fleet"])
-        settings = dict(_setting(text) for text in options["settings"])
+        settings = {"BACKUP_STORE": DEFAULT_STORE, **dict(_setting(text) for text in options["settings"])}
         return Cloud(
             fleet,
             clock=ScaledClock(options["speed"], start),

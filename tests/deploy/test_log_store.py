@@ -254,7 +254,7 @@ ONE = Story("timer", "hourly@2026-11-24T02:10:00Z", "2026-11-24T02:10:00Z", "hou
 NIGHTLY = Story("timer", "nightly@2026-11-24T02:00:00Z", "2026-11-24T02:00:00Z", "nightly")
 PLANNED = Story("timer", "audit@2026-11-24T02:40:00Z", "2026-11-24T02:40:00Z", "audit")
 DRY = Story("manual", "1-dry", "2026-11-24T01:30:00Z")
-BY_HAND = Story("manual", "1-by-hand", "2026-11-24T02:10:00Z")
+BY_HAND = Story("manual", "1-by-hand", "2026-11-24T02:15:00Z")
 WATCHING = {
     "error_code": "Watching",
     "error_kind": "unknown",
@@ -362,12 +362,25 @@ RINGS: dict[str, dict[str, list[str]]] = {
             ),
             ONE.state(EARLIER, "backup_verifying", STANDARD, "WARNING", **UNREACHED),
         ],
+        "a cluster's cannot be read, which has no job IDs, and another request has read an earlier one since": [
+            ONE.state(EARLIER, "backup_verifying", STANDARD, "WARNING", **UNREACHED),
+            BY_HAND.state("2026-11-24T02:50:00.000Z", "backup_succeeded", STANDARD, verified="full", bytes_read=1),
+        ],
         "it was read for a while, and then not any more": [VERIFYING, NOT_REACHED],
         "it was corrupt, though another one is sound": [
             ONE.state("2026-11-24T02:50:00.000Z", "warning", STANDARD, "WARNING", job_ids="10000", **CORRUPT),
             ONE.state(JUST_NOW, "backup_succeeded", STANDARD, job_ids="10001", verified="full", bytes_read=1),
         ],
         "the audit finds the same one unread for hours": list(UNREAD.values()),
+        "the audit finds a cluster's unread for hours, which has no job IDs, and one was read before": [
+            Story("timer", "audit@2026-11-23T19:40:00Z", "2026-11-23T19:40:00Z").state(
+                "2026-11-23T19:40:01.000Z", "backup_succeeded", STANDARD, verified="full"
+            ),
+            *(
+                audit.state(f"2026-11-{hour}:40:01.000Z", "backup_planned", STANDARD, hint=NOT_READ["hint"])
+                for hour, audit in AUDITS.items()
+            ),
+        ],
         "the audit cannot read it for hours": [
             audit.state(f"2026-11-{hour}:40:01.000Z", "backup_planned", STANDARD, job_ids="10000", **UNREACHED)
             for hour, audit in AUDITS.items()
@@ -496,6 +509,10 @@ SILENT: dict[str, dict[str, list[str]]] = {
             ONE.state(JUST_NOW, "backup_succeeded", STANDARD, job_ids="10000", verified="unknown-format")
         ],
         "the audit came before it was read": [UNREAD["24T02"]],
+        "the audit found it unread for hours, and now it was read": [
+            *UNREAD.values(),
+            BY_HAND.state("2026-11-24T02:50:00.000Z", "backup_succeeded", STANDARD, job_ids="10000", verified="full"),
+        ],
         "the audit found another one unread hours ago": [
             UNREAD["23T20"],
             PLANNED.state(*AUDIT_VERIFIED, job_ids="10002", verified="full"),

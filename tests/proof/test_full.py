@@ -363,14 +363,19 @@ def test_no_event_chooses_where_data_goes(make_cloud, field: str) -> None:
     assert f"unknown field: {field}" in invocation.error["errorMessage"]
 
 
-def test_a_caller_who_waits_is_told_the_end(make_cloud) -> None:
-    """The reading goes on in an invocation of its own while this one waits."""
-    cloud = make_cloud(Instance("r-1", duration=20), settings=STORE)
-    request = {"instance_ids": "r-1", "verify": "full"}
-    report = cloud.invoke({**request, "wait_seconds": 0, "since": "2026-11-24T02:00:00Z"}).result
-    assert report["instances"][0]["state"] == "running"
+def test_the_reading_goes_on_elsewhere_while_a_caller_waits(make_cloud) -> None:
+    cloud = make_cloud(Instance("r-1"), settings=STORE)
+    request = {"instance_ids": "r-1", "verify": "full", "since": "2026-11-24T02:00:00Z"}
+    cloud.invoke({**request, "verify": "none"})
+    cloud.clock.sleep(70)
+    before = cloud.clock.time()
+    report = cloud.invoke({**request, "wait_seconds": 100}).result  # nothing else runs meanwhile, in this test
+    assert [instance["state"] for instance in report["instances"]] == ["verifying"]
+    assert cloud.clock.time() - before >= 100
+    sent = [call.time - before for call in cloud.calls if call.operation == "InvokeFunction" and call.time >= before]
+    assert sent == [0.0]
     cloud.platform.drain(20)
-    report = cloud.invoke({**request, "since": "2026-11-24T02:00:00Z"}).result
+    report = cloud.invoke(request).result
     assert (report["done"], report["ok"]) == (True, True)
 
 

@@ -74,10 +74,8 @@ def test_what_is_said_of_each_kind_of_file(make_cloud, file: File, verified: str
     cloud = make_cloud(Instance("r-1", files=(file,)))
     records = ensure(cloud, verify="quick")
     assert last(records, "backup_succeeded")["verified"] == verified
-    warnings = [each["error_message"] for each in records if each["event"] == "warning"]
-    assert [text.startswith("the backup has a file that is no RDB file") for text in warnings] == (
-        [True] if verified == "unknown-format" else []
-    )
+    warnings = [each["error_code"] for each in records if each["event"] == "warning"]
+    assert warnings == (["UnknownFormat"] if verified == "unknown-format" else [])
 
 
 @pytest.mark.parametrize("kind", ["reset", "5xx", "cut", "whole", "denied", "hang", "redirect-302", "page502"])
