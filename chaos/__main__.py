@@ -27,6 +27,9 @@ INVARIANTS = (
     "no check asks for a backup",
     "every invocation ends before its time-out",
     "no more invocations than the follow-ups need",
+    "no receipt without sound files, and no copy that differs from its file",
+    "no corrupt file is called good, and no sound one corrupt",
+    "no address of a file is written, and no upload is left that nothing will finish",
 )
 MAX_VIOLATIONS = 4  # that are printed of one round
 

@@ -15,6 +15,8 @@ from simulator.kvstore.state import Backup
 from simulator.oss.state import StoredObject, Upload
 
 RECEIPTS = {"full.json": "full", "copy.json": "copy"}
+CHECKED_KEY = "/check.json"  # of the object that a check writes
+CHECKED_UPLOAD = "/check.upload"
 PART_BYTES = 8 * 1024 * 1024
 SMALL_READS = 5_000  # bytes; the ends of files
 _CORRUPT_BACKUP = re.compile(r"(?:job ([\d,]+)|ClusterBackupId (cb-\d+) of [^,]+), ")
@@ -25,7 +27,8 @@ def check(history: History, counts: Counter[str], violations: list[str]) -> None
     """Add to the violations what must not be in records and in the store."""
     by_id = {instance.id: instance for instance in history.instances}
     for key, stored in history.cloud.store.objects.items():
-        _check_object(history, by_id, key, counts, violations)
+        if not key.endswith(CHECKED_KEY):
+            _check_object(history, by_id, key, counts, violations)
         _check_secrets(history, f"object {key}", stored.read().decode(errors="replace"), violations)
     for invocation in (*history.invocations, *history.checks):
         text = invocation.everything() + invocation.event.decode(errors="replace")
@@ -195,6 +198,8 @@ def _check_uploads(history: History, by_id: dict[str, InstanceHistory], violatio
     """Check that no upload is left of a backup that was copied, or is corrupt, but what a killed invocation began."""
     objects = history.cloud.store.objects
     for upload in history.cloud.store.uploads.values():
+        if upload.key.endswith(CHECKED_UPLOAD):
+            continue
         *_, instance_id, folder, _name = upload.key.split("/")
         instance = by_id[instance_id]
         backups = [each for each in instance.state.backups if folder.partition("-")[2] in names_of(each)]

@@ -17,7 +17,15 @@ WRONG_TYPE = ("InstanceType.NotSupport", "IncorrectDBInstanceType", "IncorrectEn
 EXPIRED = "InvalidSecurityToken"  # also with a dot and more after it: the invocation's credentials have expired
 CHANGING = ("IncorrectDBInstanceState", "InstanceStatus.NotSupport", "OperationDenied.DBInstanceStatus")
 _THROTTLED = ("ResourceExhausted", "ResourceThrottled", "TooManyRequests")  # Function Compute's own
-_TRANSIENT = ("ServiceUnavailable", "ServerBusy", "LockTimeout", "InternalError", "TaskExists", "TaskHasExist")
+_TRANSIENT = (
+    "ServiceUnavailable",
+    "ServerBusy",
+    "LockTimeout",
+    "InternalError",
+    "TaskExists",
+    "TaskHasExist",
+    "InvalidDigest",
+)
 _NOT_FOUND = ("InvalidInstanceId.NotFound", "InvalidDbInstanceId.NotFound", "DBInstanceNotFound")
 _DENIED = ("Forbidden.RAM", "NoPermission", "AccessDenied", "Forbidden")
 _PERMANENT = (

@@ -8,7 +8,9 @@ https://www.alibabacloud.com/help/en/oss/developer-reference/list-of-operations-
 
 from __future__ import annotations
 
+import hashlib
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
@@ -103,11 +105,19 @@ class ObjectStore:
         return self._unless(_GONE, lambda: self._call("HeadObject", key, send), None)
 
     def put(self, key: str, content: bytes | Body, *, overwrite: bool = False) -> StoredPart | None:
-        """Write an object. Return None if it is there already, and is not (or must not be) replaced."""
+        """Write an object. Return None if it is there already, and is not (or must not be) replaced.
+
+        OSS refuses bytes that were changed on their way, by their MD5; a stream's cannot be known before.
+        """
+        digest = hashlib.md5(content, usedforsecurity=False).digest() if isinstance(content, bytes) else None
 
         def send(client: Any, oss: Any) -> StoredPart:
             request = oss.PutObjectRequest(
-                self.folder.bucket, self._name(key), body=content, forbid_overwrite=None if overwrite else True
+                self.folder.bucket,
+                self._name(key),
+                body=content,
+                content_md5=b64encode(digest).decode() if digest else None,
+                forbid_overwrite=None if overwrite else True,
             )
             answer = client.put_object(request)
             return StoredPart(answer.etag or "", _number(answer.hash_crc64), len(content))

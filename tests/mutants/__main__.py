@@ -38,6 +38,7 @@ class Mutant:
 
 
 DECIDE = "tests/test_decide.py"
+FULL, COPY = "tests/proof/test_full.py", "tests/proof/test_copy.py"
 MUTANTS = (
     Mutant(
         "no second look, and no watch, after a lost answer",
@@ -158,6 +159,125 @@ MUTANTS = (
         "        received = self._clock.time()\n",
         "        return\n",
         "tests/test_promises.py",
+    ),
+    Mutant(
+        "files that were not read are good",
+        "reconcile/backups.py",
+        "else JobStatus.FAILED if verdict.corrupt else JobStatus.RUNNING",
+        "else JobStatus.FAILED if verdict.corrupt else JobStatus.SUCCEEDED",
+        FULL,
+    ),
+    Mutant(
+        "corrupt files are good",
+        "reconcile/backups.py",
+        "else JobStatus.FAILED if verdict.corrupt else JobStatus.RUNNING",
+        "else JobStatus.SUCCEEDED if verdict.corrupt else JobStatus.RUNNING",
+        FULL,
+    ),
+    Mutant(
+        "a file's end is not looked at",
+        "proof/rdb.py",
+        "    if size < 2 * END_SIZE or last[0] != _END_MARK:\n",
+        "    if size < 2 * END_SIZE:\n",
+        "tests/proof/test_rdb.py",
+    ),
+    Mutant(
+        "a file's checksum is not compared",
+        "proof/reading.py",
+        "        if file.ends.has_checksum and not rdb.is_sound(total):\n",
+        "        if False:\n",
+        FULL,
+    ),
+    Mutant(
+        "a file is corrupt after one reading",
+        "proof/reading.py",
+        "        if is_same or len(file.wrong) >= _MOST_READINGS:\n",
+        "        if True:\n",
+        FULL,
+    ),
+    Mutant(
+        "a file's ends are read once",
+        "proof/source.py",
+        "        for _ in range(0 if is_good and not twice else _ATTEMPTS):\n",
+        "        for _ in range(0):\n",
+        "tests/proof/test_changed_bytes.py",
+    ),
+    Mutant(
+        "a file without a checksum is verified in full",
+        "proof/reading.py",
+        "    return Verified.FULL if ends.has_checksum and is_read else Verified.QUICK\n",
+        "    return Verified.FULL if is_read else Verified.QUICK\n",
+        FULL,
+    ),
+    Mutant(
+        "a part of a copy is believed whatever OSS states of it",
+        "proof/copying.py",
+        "        if stored.crc64 not in (None, stream.oss_crc):\n",
+        "        if False:\n",
+        COPY,
+    ),
+    Mutant(
+        "a copy is believed whatever OSS states of it",
+        "proof/copying.py",
+        "        if found.crc64 not in (None, crc) or found.size not in (0, file.size):\n",
+        "        if False:\n",
+        COPY,
+    ),
+    Mutant(
+        "a receipt is believed when its copies are gone",
+        "proof/store.py",
+        "            if receipt and (proof is not Proof.COPY or self._has_copies(backup, receipt)):\n",
+        "            if receipt:\n",
+        COPY,
+    ),
+    Mutant(
+        "a receipt of another backup is believed",
+        "proof/receipts.py",
+        'if fields["version"] != _VERSION or identity != own_identity or not files:',
+        'if fields["version"] != _VERSION or not files:',
+        "tests/proof/test_what_is_written.py",
+    ),
+    Mutant(
+        "uploads are left beside their copies",
+        "proof/reading.py",
+        "        if self._copier:\n            self._copier.abort_all()\n        self._retry",
+        "        self._retry",
+        COPY,
+    ),
+    Mutant(
+        "uploads of a corrupt backup are left",
+        "proof/reading.py",
+        "            if self._note.corrupt and self._copier:\n",
+        "            if False:\n",
+        COPY,
+    ),
+    Mutant(
+        "two readers read one file",
+        "reconcile/prove.py",
+        "not note.is_paused and answer.value[1] < _NOTE_IS_FRESH\n",
+        "False\n",
+        FULL,
+    ),
+    Mutant(
+        "an address that has expired is used again",
+        "proof/source.py",
+        "                    self._renew(listed)\n",
+        "                    pass\n",
+        FULL,
+    ),
+    Mutant(
+        "receipts are sent without their MD5",
+        "alibaba/oss.py",
+        "                content_md5=b64encode(digest).decode() if digest else None,\n",
+        "",
+        "tests/proof/test_changed_bytes.py",
+    ),
+    Mutant(
+        "the answer for a whole file is taken for a part of it",
+        "alibaba/downloads.py",
+        "    if answer.status_code != 206 or not match:\n        return 0, None\n",
+        "    if not match:\n        return end, end - start\n",
+        FULL,
     ),
 )
 
