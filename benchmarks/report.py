@@ -40,9 +40,11 @@ What is measured, and how:
   SDK of OSS nor the library for checksums, or the benchmark fails.
 - **i** A file that the simulator makes while it is read. The reference is `requests`, which reads it by one connection,
   in pieces of 1 MiB. With `full`, from the first request for the file to the receipt. 1.25 times the time is 0.8 of
-  the throughput, and 0.5 of the time is twice the throughput. Without a pace, what limits both is the CPU, which the
-  simulator shares: no connection in a data center is as fast.
-- **j** As **i**. The simulator takes each part in, with two checksums, and keeps it in memory.
+  the throughput, and 0.5 of the time is twice the throughput. Without a pace, the CPU is what limits: `full` needs more
+  of it, for the checksum and for a request for each part.
+- **j** As **i**, from the first request for the file to the receipt. The pace is low because the simulator calculates
+  two checksums of each part of the copy and keeps it in memory, for which it needs some 2 s of CPU time for 1 GB; the
+  function needs 0.8 s.
 - **k** The bytes that the simulator sent of a file of 6 GB, at 12.5 MB/s a connection. Each invocation is a process,
   and is followed by the next as on Function Compute.
 - **l** As **d**; the interpreter and the SDKs have some 40 MB of it.

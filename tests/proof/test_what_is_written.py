@@ -114,6 +114,11 @@ def test_the_parts_of_a_file_have_fixed_bounds_and_cover_it(size: int) -> None:
     assert file.length(0) <= file.part_size
 
 
+@pytest.mark.parametrize(("file", "part"), [(1, 8), (512, 8), (1024, 16), (100 * 1024, 32), (1024 * 1024, 117)])
+def test_parts_are_larger_in_larger_files(file: int, part: int) -> None:
+    assert FileNote("a.rdb", "", "", file << 20, b"", b"").part_size == part << 20
+
+
 @given(st.lists(st.binary(max_size=300), max_size=9))
 @pytest.mark.parametrize("name", [REDIS, OSS])
 def test_checksums_of_parts_are_put_together(name: str, parts: list[bytes]) -> None:
