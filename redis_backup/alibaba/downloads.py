@@ -61,6 +61,15 @@ def backup_files(entries: Iterable[Mapping[str, Any]], way: str) -> list[BackupF
     return sorted(files, key=lambda file: (file.node, file.name, file.job_id))
 
 
+@dataclass(frozen=True)
+class Range:
+    """A part of a file, as it comes. `size`: of the whole file, in bytes; `crc64`: likewise, if OSS states it."""
+
+    size: int
+    crc64: int | None
+    chunks: Iterator[bytes]
+
+
 class Downloads:
     """Reads ranges of files. Threads may share it. `way`: `intranet` or `internet`, for hints."""
 
@@ -69,8 +78,8 @@ class Downloads:
         self.way, self._deadline = way, deadline
         self._session = sdk.http_session(connections)
 
-    def read(self, file: BackupFile, start: int, end: int) -> tuple[int, Iterator[bytes]]:
-        """Ask for the bytes from `start` to `end` (which is not read). Return the file's size, and the bytes.
+    def read(self, file: BackupFile, start: int, end: int) -> Range:
+        """Ask for the bytes from `start` to `end` (which is not read).
 
         Fewer bytes come if the file ends before. Raise ApiError, also while the bytes are read.
         """
@@ -89,7 +98,8 @@ class Downloads:
             status = answer.status_code
             answer.close()
             raise self._failed(file, f"the answer was HTTP {status}{_expired(status)}", status)
-        return size, self._chunks(file, answer, length)
+        crc64 = parsing.number(answer.headers.get("x-oss-hash-crc64ecma"))
+        return Range(size, crc64, self._chunks(file, answer, length))
 
     def _chunks(self, file: BackupFile, answer: Any, length: int) -> Iterator[bytes]:
         """Return the bytes of an answer. Raise ApiError if they end before their number, or cannot be read."""

@@ -103,7 +103,7 @@ class StorageCheck:
             file = call_with_retries(partial(self._file, client, instance.instance_id), self._clock, deadline)
             if file:
                 downloads = Downloads(self._settings.download, deadline, connections=1)
-                call_with_retries(lambda: list(downloads.read(file, 0, 1)[1]), self._clock, deadline)
+                call_with_retries(lambda: list(downloads.read(file, 0, 1).chunks), self._clock, deadline)
         except ApiError as error:
             return _Tried(None, error)
         return _Tried(file, None)

@@ -34,7 +34,9 @@ class Part:
 
 @dataclass
 class FileNote:
-    """What has been read of one file. `first`, `last`: its ends; `parts`: by their numbers, from 0.
+    """What has been read of one file. `first`, `last`: its ends; `stated_crc64`: OSS's checksum of it, if it is known.
+
+    `parts`: by their numbers, from 0.
 
     `upload_id`: of the multipart upload of its copy; `wrong`: the checksums of readings that were not the one that the
     file states; `is_read`: it was read to its end, as far as there is something to compare with; `is_copied`: its copy
@@ -47,6 +49,7 @@ class FileNote:
     size: int
     first: bytes
     last: bytes
+    stated_crc64: int | None = None
     parts: dict[int, Part] = field(default_factory=dict)
     upload_id: str = ""
     wrong: list[int] = field(default_factory=list)
@@ -179,6 +182,7 @@ def _write_file(file: FileNote) -> dict[str, Any]:
         "size": file.size,
         "first": file.first.hex(),
         "last": file.last.hex(),
+        "stated": file.stated_crc64,
         "upload_id": file.upload_id,
         "wrong": [f"{crc:x}" for crc in file.wrong],
         "read": file.is_read,
@@ -196,7 +200,8 @@ def _read_file(fields: dict[str, Any]) -> FileNote:
     file = FileNote(str(fields["name"]), str(fields["node"]), str(fields["job_id"]), int(fields["size"]), first, last)
     if file.size < 0 or len(first) > END_SIZE or len(first) != min(END_SIZE, file.size):
         raise ValueError
-    file.upload_id = str(fields["upload_id"])
+    file.upload_id, stated = str(fields["upload_id"]), fields["stated"]
+    file.stated_crc64 = None if stated is None else int(stated)
     file.is_read, file.is_copied = fields["read"] is True, fields["copied"] is True
     file.wrong = [int(crc, 16) for crc in fields["wrong"]]
     for number, text in fields["parts"].items():

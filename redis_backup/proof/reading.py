@@ -29,7 +29,7 @@ from redis_backup.proof.receipts import FileReceipt, Receipt
 from redis_backup.proof.source import Source
 from redis_backup.proof.store import ProofStore
 from redis_backup.runtime import Clock
-from redis_backup.states import OUT_OF_TIME, Proof
+from redis_backup.states import OUT_OF_TIME, ErrorKind, Problem, Proof
 
 T = TypeVar("T")
 Step = Callable[[], Callable[[], None]]
@@ -158,8 +158,8 @@ class Reading:
     def _look(self, name: str) -> Callable[[], None]:
         """Look at the ends of a file."""
         file = self._files[name]
-        size, first, last = self._source.ends(file, twice=True)
-        note = FileNote(name, file.node, file.job_id, size, first, last)
+        seen = self._source.look(file, twice=True)
+        note = FileNote(name, file.node, file.job_id, seen.size, seen.first, seen.last, seen.oss_crc64)
         note.is_read = note.ends.format is rdb.Format.UNKNOWN  # there is nothing to compare its bytes with
         if note.ends.format is rdb.Format.BROKEN:
             return lambda: self._is_corrupt(note, note.ends.found)
@@ -202,6 +202,8 @@ class Reading:
             return lambda: self._read_again(file, total)
         if self._copier:
             crc = combine(OSS, [(part.oss_crc64, length) for part, length in zip(parts, lengths, strict=True)])
+            if not file.ends.has_checksum and file.stated_crc64 not in (None, crc):
+                return lambda: self._copy_again(file, crc)
             if not self._copier.complete(file, crc):
                 return partial(self._forget_upload, file, file.upload_id)
 
@@ -217,6 +219,15 @@ class Reading:
         if is_same or len(file.wrong) >= _MOST_READINGS:
             stated = f"{file.ends.crc64:016x}"
             self._is_corrupt(file, f"its bytes do not have the CRC-64 that it states, {stated}")
+
+    def _copy_again(self, file: FileNote, crc: int) -> None:
+        """Read a file without a checksum of its own again: what came is not what OSS says of it."""
+        file.wrong.append(crc)
+        file.forget_parts()
+        if len(file.wrong) >= _MOST_READINGS:
+            file.wrong.clear()
+            message = f"file {file.name} does not come as OSS states it"
+            raise ApiError(Problem("DownloadFailed", message, ErrorKind.TRANSIENT, hint="the function goes on trying"))
 
     def _finish(self) -> Verdict:
         """Write the receipt. Return what is proved."""

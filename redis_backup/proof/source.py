@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from redis_backup.alibaba.api_errors import ApiError
-from redis_backup.alibaba.downloads import BackupFile, Downloads
+from redis_backup.alibaba.downloads import BackupFile, Downloads, Range
 from redis_backup.backoff import Deadline, jitter
-from redis_backup.proof.rdb import END_SIZE, Format, judge_ends
+from redis_backup.proof.rdb import END_SIZE, Ends, Format, judge_ends
 from redis_backup.runtime import Clock
 from redis_backup.states import ErrorKind, Problem, out_of_time
 
 _ATTEMPTS = 5  # of a range without any progress
+
+
+@dataclass(frozen=True)
+class FileEnds:
+    """A file's size, its first and its last bytes, and the CRC-64 that OSS states of it, if it does."""
+
+    size: int
+    first: bytes
+    last: bytes
+    oss_crc64: int | None = None
+
+    @property
+    def ends(self) -> Ends:
+        """Return what they show."""
+        return judge_ends(self.first, self.last, self.size)
 
 
 class Source:
@@ -43,47 +59,43 @@ class Source:
                 Problem("DownloadFailed", "R-KVStore does not list the backup any more", ErrorKind.TRANSIENT)
             )
 
-    def ends(self, file: BackupFile, *, twice: bool = False) -> tuple[int, bytes, bytes]:
+    def look(self, file: BackupFile, *, twice: bool = False) -> FileEnds:
         """Return a file's size and its first and last bytes, as two readings agree on them.
 
         Without `twice`, one is enough if it shows an RDB file.
         """
-        found = self._ends(file)
-        is_good = judge_ends(found[1], found[2], found[0]).format in (Format.WITH_CHECKSUM, Format.WITHOUT_CHECKSUM)
+        found = self._look(file)
+        is_good = found.ends.format in (Format.WITH_CHECKSUM, Format.WITHOUT_CHECKSUM)
         for _ in range(0 if is_good and not twice else _ATTEMPTS):
-            before, found = found, self._ends(file)
+            before, found = found, self._look(file)
             if found == before:
                 break
         return found
 
-    def _ends(self, file: BackupFile) -> tuple[int, bytes, bytes]:
-        size, first = self._small_range(file, 0, END_SIZE)
-        if size <= END_SIZE:
-            return size, first, first
-        return size, first, self._small_range(file, size - END_SIZE, size)[1]
-
-    def _small_range(self, file: BackupFile, start: int, end: int) -> tuple[int, bytes]:
-        sizes: list[int] = []
-        content = b"".join(self.read(file, start, end, sizes.append))
-        return sizes[-1], content
+    def _look(self, file: BackupFile) -> FileEnds:
+        answers: list[Range] = []
+        first = b"".join(self.read(file, 0, END_SIZE, answers.append))
+        size = answers[-1].size
+        last = b"".join(self.read(file, size - END_SIZE, size)) if size > END_SIZE else first
+        return FileEnds(size, first, last, answers[-1].crc64)
 
     def read(
-        self, file: BackupFile, start: int, end: int, note_size: Callable[[int], object] | None = None
+        self, file: BackupFile, start: int, end: int, note: Callable[[Range], object] | None = None
     ) -> Iterator[bytes]:
         """Return the bytes from `start` to `end`, or to the file's end. After a failure go on where it stopped.
 
-        An address that is refused is asked for anew. `note_size` is told the file's size. Raise ApiError if the range
+        An address that is refused is asked for anew. `note` is told of each answer. Raise ApiError if the range
         cannot be read, or there is no time left.
         """
         position, failures = start, 0
         while position < end:
             listed = self._listed
             try:
-                size, chunks = self._downloads.read(self._current(file), position, end)
-                if note_size:
-                    note_size(size)
-                end = min(end, size)
-                for chunk in chunks:
+                answer = self._downloads.read(self._current(file), position, end)
+                if note:
+                    note(answer)
+                end = min(end, answer.size)
+                for chunk in answer.chunks:
                     if self.is_stopped:
                         raise ApiError(out_of_time())
                     position, failures = position + len(chunk), 0

@@ -21,7 +21,7 @@ from redis_backup.backoff import Deadline
 from redis_backup.context import Context
 from redis_backup.proof.backup import ReadableBackup, Verdict, weakest
 from redis_backup.proof.notes import Note
-from redis_backup.proof.rdb import Format, judge_ends
+from redis_backup.proof.rdb import Format
 from redis_backup.proof.reading import READERS, Reading, corrupt_text, verified_of
 from redis_backup.proof.source import Source
 from redis_backup.proof.store import ProofStore
@@ -155,9 +155,8 @@ class Prover:
         answer = yield Call(CallKind.PROVE, source.files, attempts=2)
         verified = []
         for file in answer.value:
-            answer = yield Call(CallKind.PROVE, partial(source.ends, file), attempts=2)
-            size, first, last = answer.value
-            ends = judge_ends(first, last, size)
+            answer = yield Call(CallKind.PROVE, partial(source.look, file), attempts=2)
+            ends = answer.value.ends
             if ends.format is Format.BROKEN:
                 return Verdict(corrupt=corrupt_text(backup, file.node, file.name, ends.found))
             verified.append(verified_of(ends, is_read=False))

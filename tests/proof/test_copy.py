@@ -208,6 +208,15 @@ def test_a_part_that_does_not_come_whole_is_read_and_sent_again(make_cloud) -> N
     assert list(copies(cloud).values()) == originals(cloud)
 
 
+@pytest.mark.parametrize("file", [File(checksum=False), File(encrypted=True)])
+def test_a_file_without_a_checksum_is_compared_with_what_oss_states_of_it(make_cloud, file: File) -> None:
+    faults = Faults()
+    faults.plan("Download", [*[None] * 4, Fault("flip")])
+    cloud = make_cloud(Instance("r-1", files=(file,)), settings=STORE, faults=faults)
+    assert "succeeded" in states(ensure(cloud, copy=True))
+    assert list(copies(cloud).values()) == originals(cloud)
+
+
 def test_an_upload_that_somebody_aborts_begins_anew(make_cloud) -> None:
     cloud = make_cloud(
         Instance("r-1", files=(File(size=50 * MIB),)), settings=STORE, function=FunctionConfig(timeout=40), latency=1.0

@@ -96,7 +96,7 @@ def test_a_backup_is_proved_as_far_as_its_weakest_file() -> None:
 def test_a_note_is_read_as_it_was_written(
     size: int, parts: dict[int, tuple[int, int]], wrong: list[int], upload: str
 ) -> None:
-    file = FileNote("a.rdb", "n", "7", size, b"REDIS0011", b"\xff12345678", upload_id=upload, wrong=wrong)
+    file = FileNote("a.rdb", "n", "7", size, b"REDIS0011", b"\xff12345678", 5, upload_id=upload, wrong=wrong)
     file.parts = {number % file.part_count: Part(*crcs, '"AB-1"') for number, crcs in parts.items()}
     problem = Problem("CopyDiffers", "why", ErrorKind.PERMANENT, hint="delete it")
     note = Note([file], "what was found", 77, is_paused=True, problem=problem)
