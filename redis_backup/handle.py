@@ -173,12 +173,12 @@ class _Invocation:
         self._reconciler.expire(all_items)
         if to_read := [item for item in all_items if item.is_open and item.to_read and item.is_reading]:
             self._handover.send_follow_ups(items_by_request)  # first: reading may take longer than there is time
-            self._reconciler.read(to_read, watch_until=watch_until)
+            self._reconciler.read(to_read, wait_until=wait_until, watch_until=watch_until)
         not_followed = self._handover.send_follow_ups(items_by_request)
         left = [item for request in not_followed for item in items_by_request[request] if item.is_left]
         if unwatched := [item for item in left if item.needs_watch]:
             self._reconciler.run(unwatched, watch_until=watch_until)  # no follow-up will watch them
-        self._reconciler.read(left, watch_until=watch_until)
+        self._reconciler.read(left, wait_until=wait_until, watch_until=watch_until)
         return not_followed
 
     def _watch_deadline(self, kind: TriggerKind) -> float:

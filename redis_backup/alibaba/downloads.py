@@ -55,7 +55,7 @@ def backup_files(entries: Iterable[Mapping[str, Any]], way: str) -> list[BackupF
             raise ApiError(Problem("DownloadFailed", message, ErrorKind.TRANSIENT, hint=_HINTS[way]))
         if way == INTERNET and url.hostname.endswith(".aliyuncs.com"):  # the scheme is not signed, and OSS has both
             url = url._replace(scheme="https")
-        name = re.sub(r"[^A-Za-z0-9._-]", "_", unquote(url.path).rpartition("/")[2])[-120:] or "backup.rdb"
+        name = re.sub(r"[^A-Za-z0-9._-]", "_", unquote(url.path).rpartition("/")[2])[-120:].lstrip(".") or "backup.rdb"
         node = parsing.identifier(entry.get("NodeInstanceId") or entry.get("InstanceName"))
         files.append(BackupFile(name, node, job_id, urlunsplit(url)))
     return sorted(files, key=lambda file: (file.node, file.name, file.job_id))

@@ -96,14 +96,14 @@ class Reconciler:
             )
             item.known = replace(item.known, is_starved=is_starved)
 
-    def read(self, items: Iterable[WorkItem], *, watch_until: float) -> None:
+    def read(self, items: Iterable[WorkItem], *, wait_until: float, watch_until: float) -> None:
         """Read the files of backups that have to be read, one instance after the other, and look at each again."""
         for item in items:
             while item.to_read and self.deadline.remaining() > MIN_READING:
                 backup, item.to_read = item.to_read, None
                 verdict = self._prover.read(item, backup)
                 if verdict.verified or verdict.corrupt:
-                    self.run([item], watch_until=watch_until)
+                    self.run([item], wait_until=wait_until, watch_until=watch_until)
                 else:
                     outcome = replace(item.outcome, progress=verdict.progress, error=verdict.problem)
                     self.record(item, replace(outcome, bytes_read=verdict.bytes_read))

@@ -137,6 +137,8 @@ class Visitor:
         if is_due and not (item.is_reading or item.is_handed_over):
             answer = yield Call(CallKind.PROVE, lambda: self._hand_over(item), attempts=1)
             item.is_handed_over = answer.value
+        if is_due and not item.is_handed_over:
+            item.next = NextStep.NOTHING  # this invocation reads them itself when it has looked at all instances
 
     def _needs_sets(self, item: WorkItem) -> bool:
         """Return whether a look has to list sets too; between the first and the last look of a watch it does not."""

@@ -8,7 +8,7 @@ from typing import Any
 import anycrc
 import pytest
 
-from redis_backup.alibaba.downloads import BackupFile
+from redis_backup.alibaba.downloads import BackupFile, backup_files
 from redis_backup.proof.reading import unique_names
 from simulator import Cloud, Instance
 from simulator.downloads.files import File
@@ -262,6 +262,10 @@ def test_the_copies_outlive_the_instance(make_cloud) -> None:
 def test_two_files_of_one_name_and_names_that_are_taken() -> None:
     files = [BackupFile(name, "", "", "") for name in ("a.rdb", "full.json", "b.rdb", "a.rdb")]
     assert unique_names(files) == ["1-a.rdb", "2-full.json", "b.rdb", "4-a.rdb"]
+    files = [BackupFile(name, "", "", "") for name in ("d.rdb", "d.rdb", "1-d.rdb", "1-1-d.rdb", "1-1-d.rdb")]
+    assert len(set(unique_names(files))) == 5
+    url = "http://oss.example/a/%2e"
+    assert [file.name for file in backup_files([{"BackupIntranetDownloadURL": url}], "intranet")] == ["backup.rdb"]
 
 
 @pytest.mark.parametrize("fields", [{"verify": "quick"}, {"verify": "full"}, {"copy": True}])

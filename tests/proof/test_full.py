@@ -379,6 +379,16 @@ def test_the_reading_goes_on_elsewhere_while_a_caller_waits(make_cloud) -> None:
     assert (report["done"], report["ok"]) == (True, True)
 
 
+def test_a_caller_who_waits_where_nothing_follows_up_is_told_the_end(make_cloud) -> None:
+    cloud = make_cloud(
+        Instance("r-1", files=(File(flip=500), File())), settings={**STORE, "BACKUP_FOLLOW_SECONDS": "0"}
+    )
+    request = {"instance_ids": "r-1", "verify": "full", "since": "2026-11-24T02:00:00Z"}
+    report = cloud.invoke({**request, "wait_seconds": 270}).result
+    assert [(instance["state"], instance["attempts"]) for instance in report["instances"]] == [("succeeded", 2)]
+    assert len(cloud.platform.invocations) == 1
+
+
 @pytest.mark.parametrize(
     "options",
     [
