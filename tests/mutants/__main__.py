@@ -214,7 +214,7 @@ MUTANTS = (
         "proof/copying.py",
         "        if stored.crc64 not in (None, stream.oss_crc):\n",
         "        if False:\n",
-        COPY,
+        "tests/proof/test_changed_bytes.py",
     ),
     Mutant(
         "a copy is believed whatever OSS states of it",
