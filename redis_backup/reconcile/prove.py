@@ -74,11 +74,11 @@ class Prover:
                 item.known = replace(item.known, attempts=_with_ended(item.known.attempts, backup, verdicts[backup]))
         return replace(seen, backups=backups)
 
-    def read(self, item: WorkItem, backup: ReadableBackup) -> Verdict:
+    def read(self, item: WorkItem, backup: ReadableBackup, deadline: Deadline) -> Verdict:
         """Read the files of a backup, as far as there is time, and keep the verdict in `item.verdicts`."""
         proof = item.request.proof_of(item.instance)
         source, readers = self._source(item, backup), min(READERS, self._settings.concurrency)
-        reading = Reading(backup, proof, source, self.store(), self._clock, self._deadline, readers)
+        reading = Reading(backup, proof, source, self.store(), self._clock, deadline, readers)
         verdict = item.verdicts[backup.name] = reading.run()
         return verdict
 

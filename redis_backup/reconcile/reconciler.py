@@ -97,11 +97,15 @@ class Reconciler:
             item.known = replace(item.known, is_starved=is_starved)
 
     def read(self, items: Iterable[WorkItem], *, wait_until: float, watch_until: float) -> None:
-        """Read the files of backups that have to be read, one instance after the other, and look at each again."""
+        """Read the files of backups that have to be read, one instance after the other, and look at each again.
+
+        `wait_until`, `watch_until`: as for `run`; it does not read for longer than it may watch.
+        """
+        deadline = Deadline(self._clock, min(self.deadline.at, watch_until))
         for item in items:
-            while item.to_read and self.deadline.remaining() > MIN_READING:
+            while item.to_read and deadline.remaining() > MIN_READING:
                 backup, item.to_read = item.to_read, None
-                verdict = self._prover.read(item, backup)
+                verdict = self._prover.read(item, backup, deadline)
                 if verdict.verified or verdict.corrupt:
                     self.run([item], wait_until=wait_until, watch_until=watch_until)
                 else:
