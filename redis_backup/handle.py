@@ -148,16 +148,7 @@ class _Invocation:
 
     def _defaults(self, now: datetime) -> Defaults:
         """Return the values for fields that a request does not have."""
-        settings, since = self._settings, request_time(self._context.request_id, now)
-        return Defaults(
-            self._context.region,
-            settings.retention_days,
-            since,
-            settings.max_instances,
-            settings.verify,
-            settings.copy,
-            settings.store is not None,
-        )
+        return Defaults.from_settings(self._settings, self._context.region, request_time(self._context.request_id, now))
 
     def _work(
         self, kind: TriggerKind, items_by_request: Mapping[Request, Sequence[WorkItem]], all_items: Sequence[WorkItem]

@@ -48,7 +48,10 @@ def backup_files(entries: Iterable[Mapping[str, Any]], way: str) -> list[BackupF
     files = []
     for entry in entries:
         address = entry.get("BackupIntranetDownloadURL" if way == INTRANET else "BackupDownloadURL")
-        url = urlsplit(address if isinstance(address, str) else "")
+        try:
+            url = urlsplit(address if isinstance(address, str) else "")
+        except ValueError:
+            url = urlsplit("")
         job_id = parsing.identifier(entry.get("BackupJobID"))
         if url.scheme not in ("http", "https") or not url.hostname:
             message = f"R-KVStore lists no {way} address for a file" + (f" of job {job_id}" if job_id else "")

@@ -63,17 +63,8 @@ class Checker:
 
     def answer(self, event: Event) -> Any:
         """Check everything, and return the answer for the event's trigger. Raise InvalidRequest, or BackupFailed."""
-        settings = self._settings
         since = request_time(self._context.request_id, self._began)
-        defaults = Defaults(
-            self._context.region,
-            settings.retention_days,
-            since,
-            settings.max_instances,
-            settings.verify,
-            settings.copy,
-            settings.store is not None,
-        )
+        defaults = Defaults.from_settings(self._settings, self._context.region, since)
         try:
             request = read_request(event, defaults, self._began, read_follow_up)
         except InvalidRequest as error:

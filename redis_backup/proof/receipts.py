@@ -73,11 +73,20 @@ def read_receipt(content: bytes, backup: ReadableBackup, proof: Proof) -> Receip
         own_identity = backup.account, backup.region, backup.instance_id, timestamps.render(backup.began)
         if fields["version"] != _VERSION or identity != own_identity or not files:
             return None
+        if not _is_of(fields, backup):
+            return None
         if proof is Proof.COPY and not all(file.copy for file in files):
             return None
         return Receipt(Verified(fields["verified"]), files)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _is_of(fields: dict[str, Any], backup: ReadableBackup) -> bool:
+    """Return whether a receipt names the backup's jobs. Who did not start a cloud-native one does not know them."""
+    if backup.cluster_backup_id:
+        return bool(fields.get("cluster_backup_id") == backup.cluster_backup_id)
+    return set(fields["job_ids"]) == set(backup.job_ids)
 
 
 def _read_file(fields: dict[str, Any]) -> FileReceipt:

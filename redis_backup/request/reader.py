@@ -14,7 +14,7 @@ from redis_backup.request import parsers
 from redis_backup.request.events import Event, TriggerKind, differ
 from redis_backup.request.instances import ARN, InstanceRef, parse_instance
 from redis_backup.request.request import FollowUpInfo, Request, too_many_instances
-from redis_backup.settings import RETENTION_DAYS
+from redis_backup.settings import RETENTION_DAYS, Settings
 from redis_backup.states import Proof
 
 MAX_AHEAD = timedelta(seconds=30)  # how far a sender's clock may be ahead of the function's
@@ -54,6 +54,12 @@ class Defaults:
     verify: str = "none"
     copy: bool = False
     has_store: bool = False
+
+    @classmethod
+    def from_settings(cls, settings: Settings, region: str, since: datetime | None) -> Defaults:
+        """Return the function's own values."""
+        retention, most = settings.retention_days, settings.max_instances
+        return cls(region, retention, since, most, settings.verify, settings.copy, settings.store is not None)
 
 
 def _refuse_follow_up(_: object) -> FollowUpInfo:

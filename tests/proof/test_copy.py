@@ -8,6 +8,7 @@ from typing import Any
 import anycrc
 import pytest
 
+from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.alibaba.downloads import BackupFile, backup_files
 from redis_backup.proof.reading import unique_names
 from simulator import Cloud, Instance
@@ -264,6 +265,8 @@ def test_two_files_of_one_name_and_names_that_are_taken() -> None:
     assert unique_names(files) == ["1-a.rdb", "2-full.json", "b.rdb", "4-a.rdb"]
     files = [BackupFile(name, "", "", "") for name in ("d.rdb", "d.rdb", "1-d.rdb", "1-1-d.rdb", "1-1-d.rdb")]
     assert len(set(unique_names(files))) == 5
+    with pytest.raises(ApiError, match="lists no intranet address"):
+        backup_files([{"BackupIntranetDownloadURL": "http://[::1/a.rdb"}], "intranet")
     url = "http://oss.example/a/%2e"
     assert [file.name for file in backup_files([{"BackupIntranetDownloadURL": url}], "intranet")] == ["backup.rdb"]
 

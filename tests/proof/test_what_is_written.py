@@ -63,6 +63,8 @@ def test_a_receipt_says_what_was_proved() -> None:
         {"account": "124"},
         {"instance_id": "r-2"},
         {"begin": "2026-11-25T02:00:06Z"},
+        {"job_ids": ["998"]},
+        {"job_ids": None},
         {"verified": "yes"},
         {"files": []},
         {"files": [{"name": "a.rdb", "node": "", "bytes": 1}]},  # no copy
@@ -75,7 +77,7 @@ def test_another_receipt_does_not_do(change: dict[str, object]) -> None:
     assert read_receipt(json.dumps(content).encode(), BACKUP, Proof.COPY) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"null", b"{}", b"\xff", b'{"version":1}'])
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"", b"[]", b"null", b"{}", b"\xff", b'{"version":1}'])
 def test_what_is_no_receipt_and_no_note(content: bytes) -> None:
     assert read_receipt(content, BACKUP, Proof.FULL) is None
     assert read_note(content) == Note()
