@@ -58,6 +58,9 @@ class Prover:
         if proof is Proof.NONE:
             return seen
         good = [each for each in seen.backups if each.is_good and each.began_since(seen.earliest_start)]
+        if item.request.dry_run:
+            older, good = good[:-1], good[-1:]
+            seen = replace(seen, backups=tuple(each for each in seen.backups if each not in older))
         verdicts: dict[Backup, Verdict] = dict.fromkeys(good, Verdict())
         is_found = False
         for backup in reversed(good):
@@ -65,8 +68,6 @@ class Prover:
                 break
             verdicts[backup] = yield from self._verdict(item, backup, proof)
             is_found = is_found or verdicts[backup].verified is not None
-            if item.request.dry_run:
-                break
         backups = tuple(judge(each, verdicts[each]) if each in verdicts else each for each in seen.backups)
         unread = [each for each in good if not (verdicts[each].verified or verdicts[each].corrupt)]
         for backup in good:

@@ -477,4 +477,4 @@ def test_an_audit_looks_at_the_newest_good_backup(make_cloud) -> None:
     report = cloud.invoke(
         {"instance_ids": "r-1", "since": "2026-11-24T02:00:00Z", "dry_run": True, "verify": "full"}
     ).result
-    assert [each["state"] for each in report["instances"]] == ["planned"]
+    assert [(each["state"], each["job_ids"]) for each in report["instances"]] == [("planned", ["10001"])]
