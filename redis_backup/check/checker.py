@@ -120,11 +120,6 @@ class Checker:
             what = "no instance at all" if len(useless) == len(settings.allow) else "no instance"
             detail = f"BACKUP_ALLOW: {', '.join(useless)} admits {what}"
             return CheckResult("settings", False, detail, "write REGION/INSTANCE_ID, such as cn-hangzhou/r-*")
-        if settings.store is None and Proof.from_fields(settings.verify, settings.copy).needs_store:
-            detail = (
-                "BACKUP_VERIFY is full, or BACKUP_COPY is true, without a store: requests that leave it so are refused"
-            )
-            return CheckResult("settings", False, detail, "set BACKUP_STORE to oss://BUCKET/PREFIX")
         if settings.unknown:
             detail = f"{', '.join(settings.unknown)}: not a setting of this function, and ignored"
             return CheckResult("settings", None, detail, "check the spelling; docs/reference.md has all settings")

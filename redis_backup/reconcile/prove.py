@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from redis_backup.alibaba.api_errors import ApiError
-from redis_backup.alibaba.downloads import Downloads
+from redis_backup.alibaba.downloads import BackupFile, Downloads
 from redis_backup.alibaba.oss import ObjectStore
 from redis_backup.alibaba.parsing import JobStatus
 from redis_backup.alibaba.rkvstore import RKVStore
@@ -168,9 +168,17 @@ class Prover:
             connections = max(READERS, self._settings.concurrency)
             self._downloads = Downloads(self._settings.download, self._deadline, connections)
         client = self._clients[item.instance.region]
-        list_files = partial(
-            client.backup_files, backup.instance_id, backup.began, backup.job_ids, backup.cluster_backup_id
-        )
+        # Its list names no jobs, so a file that is missing there shows by the number of shards alone.
+        shards = item.facts.shards if item.facts and backup.cluster_backup_id else 1
+
+        def list_files() -> list[BackupFile]:
+            ids = backup.job_ids, backup.cluster_backup_id
+            files = client.backup_files(backup.instance_id, backup.began, *ids)
+            if len(files) < shards:
+                message = f"R-KVStore lists {len(files)} of {shards} files of the backup"
+                raise ApiError(Problem("DownloadFailed", message, ErrorKind.TRANSIENT))
+            return files
+
         return Source(list_files, self._downloads, self._clock, self._deadline)
 
 
