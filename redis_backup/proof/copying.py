@@ -8,7 +8,8 @@ another reading has begun is taken up, and what remains at the end is aborted.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -96,10 +97,17 @@ class Copier:
         parts = [(file.parts[number].oss_crc64, file.length(number)) for number in range(file.part_count)]
         return replace(receipt, copy=file.name, copy_crc64=str(combine(OSS, parts)))
 
-    def abort_all(self) -> None:
-        """Abort all uploads of the backup's folder: those of other readings, of which nothing is needed any more."""
-        for key, upload_id in self._retry(lambda: self._objects.uploads(self._backup.folder)):
-            self._retry(partial(self._objects.abort_upload, key, upload_id))
+    def abort_all(self, files: Iterable[FileNote]) -> None:
+        """Abort the uploads of these files, and all others of the folder: nothing is needed of them any more.
+
+        What cannot be aborted now is left to the bucket's lifecycle rule.
+        """
+        found = {(self._key(file), file.upload_id) for file in files if file.upload_id and not file.is_copied}
+        with suppress(ApiError):
+            found |= set(self._retry(lambda: self._objects.uploads(self._backup.folder)))
+        for key, upload_id in found:
+            with suppress(ApiError):
+                self._retry(partial(self._objects.abort_upload, key, upload_id))
 
     def _key(self, file: FileNote) -> str:
         return self._backup.folder + file.name
@@ -108,7 +116,8 @@ class Copier:
         """Return the ID of the file's upload; take up one that another reading began, or begin one."""
         with self._lock:
             if not file.upload_id:
-                key = self._key(file)
-                found = dict(self._retry(lambda: self._objects.uploads(key)))
+                key, found = self._key(file), dict[str, str]()
+                with suppress(ApiError):  # then a new one is begun
+                    found = dict(self._retry(lambda: self._objects.uploads(key)))
                 file.upload_id = found.get(key) or self._retry(lambda: self._objects.begin_upload(key))
             return file.upload_id

@@ -79,7 +79,7 @@ class Reading:
         try:
             self._write_note()
             if self._note.corrupt and self._copier:
-                self._copier.abort_all()
+                self._copier.abort_all(self._note.files)
         except ApiError as error:
             self._note.problem = self._note.problem or error.problem
         if self._note.corrupt:
@@ -234,7 +234,7 @@ class Reading:
         verified = weakest([verified_of(file.ends) for file in self._note.files])
         receipt = Receipt(verified, tuple(self._receipt(file) for file in self._note.files))
         if self._copier:
-            self._copier.abort_all()
+            self._copier.abort_all(self._note.files)
         self._retry(lambda: self._store.write_receipt(self._backup, self._proof, receipt))
         copies = self._store.url(self._backup) if self._copier else None
         return Verdict(verified, copies=copies, bytes_read=self._bytes_before + self._source.bytes_read)

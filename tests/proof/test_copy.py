@@ -11,7 +11,7 @@ import pytest
 from redis_backup.alibaba.api_errors import ApiError
 from redis_backup.alibaba.downloads import BackupFile, backup_files
 from redis_backup.proof.reading import unique_names
-from simulator import Cloud, Instance
+from simulator import Cloud, Instance, ram
 from simulator.downloads.files import File
 from simulator.faults import Fault, Faults
 from simulator.fc.config import FunctionConfig
@@ -199,6 +199,16 @@ def test_faults_of_the_store_do_not_matter(make_cloud, operation: str, fault: Fa
     assert states(ensure(cloud, copy=True)) == ["started", "verifying", "succeeded"]
     assert list(copies(cloud).values()) == originals(cloud)
     assert cloud.store.uploads == {}
+
+
+@pytest.mark.parametrize("operation", ["ListMultipartUploads", "AbortMultipartUpload"])
+def test_a_copy_does_not_depend_on_permissions_that_only_tidy_up(make_cloud, operation: str) -> None:
+    policy = ram.allow(["kvstore:*", "fc:*", "oss:*"], ["*"])
+    policy["Statement"].append({"Effect": "Deny", "Action": [f"oss:{operation}"], "Resource": ["*"]})
+    cloud = make_cloud(Instance("r-1", files=(File(flip=500), File())), settings=STORE, policy=policy)
+    assert states(ensure(cloud, copy=True))[-1] == "succeeded"
+    assert list(copies(cloud).values()) == originals(cloud, 1)
+    assert len(cloud.store.uploads) == (1 if operation == "AbortMultipartUpload" else 0)
 
 
 def test_a_part_that_does_not_come_whole_is_read_and_sent_again(make_cloud) -> None:
