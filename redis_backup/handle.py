@@ -97,7 +97,7 @@ class _Invocation:
         )
         all_items = [item for items in items_by_request.values() for item in items]
         if len(all_items) <= self._settings.shard_size or any(request.follow_up for request in requests):
-            return closing.close(self._work(kind, items_by_request, all_items))
+            return closing.close(*self._work(kind, items_by_request, all_items))
         shards = self._handover.send_shards(items_by_request)
         if shards.none_sent:  # then this invocation works on as many instances as its time allows
             self._reconciler.run(all_items, watch_until=self._watch_deadline(kind))
@@ -152,8 +152,11 @@ class _Invocation:
 
     def _work(
         self, kind: TriggerKind, items_by_request: Mapping[Request, Sequence[WorkItem]], all_items: Sequence[WorkItem]
-    ) -> dict[Request, NotFollowed]:
-        """Work on all instances, and send follow-ups. Return the requests that have no follow-up, and why."""
+    ) -> tuple[dict[Request, NotFollowed], set[Request]]:
+        """Work on all instances, and send follow-ups. Return the requests that have no follow-up, and why.
+
+        Return also those that have one in any case, sent before files were read.
+        """
         wait_until = self._context.started + max((request.wait_seconds for request in items_by_request), default=0)
         self._wait_until_due(items_by_request)
         open_items = [item for item in all_items if item.is_open]
@@ -162,15 +165,18 @@ class _Invocation:
         )
         watch_until = self._watch_deadline(kind)
         self._reconciler.expire(all_items)
+        followed = set[Request]()
         if to_read := [item for item in all_items if item.is_open and item.to_read and item.is_reading]:
-            self._handover.send_follow_ups(items_by_request)  # first: reading may take longer than there is time
+            # First: reading may take longer than there is time.
+            not_sent = self._handover.send_follow_ups(items_by_request)
+            followed = {item.request for item in to_read} - not_sent.keys()
             self._reconciler.read(to_read, wait_until=wait_until, watch_until=watch_until)
         not_followed = self._handover.send_follow_ups(items_by_request)
         left = [item for request in not_followed for item in items_by_request[request] if item.is_left]
         if unwatched := [item for item in left if item.needs_watch]:
             self._reconciler.run(unwatched, watch_until=watch_until)  # no follow-up will watch them
         self._reconciler.read(left, wait_until=wait_until, watch_until=watch_until)
-        return not_followed
+        return not_followed, followed
 
     def _watch_deadline(self, kind: TriggerKind) -> float:
         """Return until when, on the monotonic clock, an invocation watches at most, with or without follow-ups."""

@@ -100,13 +100,11 @@ def render_payload(request: CommandRequest, batch: Batch, wait_seconds: int = 0)
         "reason": request.reason,
         "dry_run": request.dry_run or batch.is_read_only,
         "jobs": batch.jobs,
-        "verify": request.verify,
     }
-    given = {name: value for name, value in fields.items() if value}
-    return json.dumps(given if request.copy is None else given | {"copy": request.copy}).encode()
+    return _render(request, fields)
 
 
-def render_check(request: Request) -> bytes:
+def render_check(request: CommandRequest) -> bytes:
     """Return the JSON of an event that asks for a check: `{"check": true, "region": "cn-hangzhou"}`."""
     fields = {
         "check": True,
@@ -115,7 +113,12 @@ def render_check(request: Request) -> bytes:
         "region": request.region,
         "reason": request.reason,
     }
-    return json.dumps({name: value for name, value in fields.items() if value}).encode()
+    return _render(request, fields)
+
+
+def _render(request: CommandRequest, fields: Mapping[str, Any]) -> bytes:
+    given = {name: value for name, value in {**fields, "verify": request.verify}.items() if value}
+    return json.dumps(given if request.copy is None else given | {"copy": request.copy}).encode()
 
 
 def _cut(instances: Sequence[InstanceRef], size: int) -> list[tuple[InstanceRef, ...]]:

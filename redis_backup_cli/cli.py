@@ -14,7 +14,7 @@ from .durations import Duration
 from .options import Line, Name, SingleOption, parse_tags
 
 _option = partial(click.option, cls=SingleOption)
-_NOT_WITH_CHECK = ("wait", "max_age", "since", "retention_days", "dry_run", "verify", "copy")
+_NOT_WITH_CHECK = ("wait", "max_age", "since", "retention_days", "dry_run")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

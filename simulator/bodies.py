@@ -22,9 +22,9 @@ def cut(body: Body) -> Body:
     return Body(body.size, _first(body.chunks, body.size // 2))
 
 
-def flipped(body: Body) -> Body:
-    """Return a body with another byte in its middle."""
-    return Body(body.size, flip(body.chunks, body.size // 2))
+def flipped(body: Body, at: float = 0.5, mask: int = 0xFF) -> Body:
+    """Return a body with another byte: `at`: where, as a part of its length; `mask`: the bits that are inverted."""
+    return Body(body.size, flip(body.chunks, int(body.size * at), mask))
 
 
 def delayed(body: Body, wait: Callable[[], None]) -> Body:
@@ -37,11 +37,11 @@ def paced(body: Body, bytes_per_second: float) -> Body:
     return Body(body.size, _pace(body.chunks, bytes_per_second))
 
 
-def flip(chunks: Iterable[bytes], position: int) -> Iterator[bytes]:
-    """Yield the chunks with the byte at `position` inverted."""
+def flip(chunks: Iterable[bytes], position: int, mask: int = 0xFF) -> Iterator[bytes]:
+    """Yield the chunks with the byte at `position` changed: the bits of `mask` are inverted."""
     for chunk in chunks:
         if 0 <= position < len(chunk):
-            chunk = b"".join((chunk[:position], bytes([chunk[position] ^ 0xFF]), chunk[position + 1 :]))
+            chunk = b"".join((chunk[:position], bytes([chunk[position] ^ mask]), chunk[position + 1 :]))
         position -= len(chunk)
         yield chunk
 

@@ -53,8 +53,7 @@ ODD_ANSWERS = {  # status 200, with a body that is not the answer
 }
 SHORT_PAGES = ("empty-page", "cut-page")  # of a list; its TotalCount stays right
 REDIRECTS = {"redirect-302": 302, "redirect-307": 307}  # to another host
-BODIES = {"cut": bodies.cut, "flip": bodies.flipped}
-BODY_KINDS = (*BODIES, "slow")  # half of the body is missing, one byte is another one, or half of it comes late
+BODY_KINDS = ("cut", "flip", "slow")  # half of the body is missing, one byte is another one, or half of it comes late
 READ_KINDS = (*BODY_KINDS, "whole", "denied")  # of an object; whole: the range that was asked for is ignored
 ALL_KINDS = (*KINDS, *ODD_ANSWERS, *SHORT_PAGES, *REDIRECTS, *READ_KINDS)
 READS = ("Download", "GetObject")
@@ -72,7 +71,8 @@ class Fault:
 
     `code` replaces the error's code. `retry_after_ms` is sent as `x-acs-retry-after`. `seconds`: how long a hanging
     call takes, by the clock, before the connection is closed, or how late a slow body's second half comes.
-    `effect_after`: the answer of CreateBackup is lost, and the backup starts that many seconds later.
+    `effect_after`: the answer of CreateBackup is lost, and the backup starts that many seconds later. `flip_at`,
+    `flip_mask`: which byte is another one, as a part of the body's length, and which of its bits.
     """
 
     kind: str
@@ -81,6 +81,8 @@ class Fault:
     retry_after_ms: int | None = None
     seconds: float = HANG_SECONDS
     effect_after: float = 0.0
+    flip_at: float = 0.5
+    flip_mask: int = 0xFF
 
     def __post_init__(self) -> None:
         """Raise ValueError for an unknown kind."""
@@ -98,8 +100,8 @@ class Fault:
         Without its range when the answer is to be the whole object; with another byte in a body that is uploaded.
         """
         if self.kind == "flip" and request.stream:
-            middle = int(request.headers.get("content-length") or 0) // 2
-            return replace(request, stream=bodies.flip(request.stream, middle))
+            position = int(int(request.headers.get("content-length") or 0) * self.flip_at)
+            return replace(request, stream=bodies.flip(request.stream, position, self.flip_mask))
         if self.kind != "whole":
             return request
         return replace(request, headers={name: value for name, value in request.headers.items() if name != "range"})
@@ -143,7 +145,9 @@ class Fault:
     def _body(self, body: Body, clock: Clock) -> Body:
         if self.kind == "slow":
             return bodies.delayed(body, lambda: clock.sleep(self.seconds))
-        return BODIES[self.kind](body) if self.kind in BODIES else body
+        if self.kind == "flip":
+            return bodies.flipped(body, self.flip_at, self.flip_mask)
+        return bodies.cut(body) if self.kind == "cut" else body
 
 
 def _shorten(body: bytes, path: tuple[str, ...] | None, *, half: bool) -> bytes:
@@ -218,7 +222,8 @@ class Faults:
             return Fault(kind)
         after = rng.random() < 0.5
         late = after and operation == "CreateBackup" and kind in UNKNOWN_OUTCOMES and rng.random() < self._effect_rate
-        return Fault(kind, after, effect_after=rng.uniform(0.02, 2.0) if late else 0.0)
+        effect_after = rng.uniform(0.02, 2.0) if late else 0.0
+        return Fault(kind, after, effect_after=effect_after, flip_at=rng.random(), flip_mask=rng.randint(1, 255))
 
     def kill_after(self, delivery: int) -> int | None:
         """Return the number of the I/O event that kills the nth delivery; None when it is not killed."""

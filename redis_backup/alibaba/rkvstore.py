@@ -112,6 +112,8 @@ class RKVStore:
             entries = [each for each in listed if parsing.identifier(each.get("BackupJobID")) in job_ids]
             if entries and {parsing.identifier(each.get("BackupJobID")) for each in entries} != set(job_ids):
                 raise sdk_errors.unreadable("DescribeBackups")  # a file that is not listed would not be read
+        if any(str(each.get("BackupStatus") or "OK").upper() not in ("OK", "SUCCESS") for each in entries):
+            raise sdk_errors.unreadable(operation if cluster_id else "DescribeBackups")
         return backup_files(entries, self._way)
 
     def describe(self, instance_ids: Sequence[str]) -> dict[str, Instance]:

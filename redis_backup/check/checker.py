@@ -39,7 +39,7 @@ from redis_backup.request.reader import Defaults, read_request
 from redis_backup.request.request import Request
 from redis_backup.runtime import Runtime, utc_now
 from redis_backup.settings import Settings
-from redis_backup.states import CheckResult, Proof
+from redis_backup.states import CheckResult
 
 # https://www.alibabacloud.com/help/en/functioncompute/user-guide/context
 _CREDENTIALS_LAST = "36 hours"
@@ -64,7 +64,7 @@ class Checker:
     def answer(self, event: Event) -> Any:
         """Check everything, and return the answer for the event's trigger. Raise InvalidRequest, or BackupFailed."""
         since = request_time(self._context.request_id, self._began)
-        defaults = Defaults.from_settings(self._settings, self._context.region, since)
+        defaults = replace(Defaults.from_settings(self._settings, self._context.region, since), has_store=True)
         try:
             request = read_request(event, defaults, self._began, read_follow_up)
         except InvalidRequest as error:
@@ -120,11 +120,6 @@ class Checker:
             what = "no instance at all" if len(useless) == len(settings.allow) else "no instance"
             detail = f"BACKUP_ALLOW: {', '.join(useless)} admits {what}"
             return CheckResult("settings", False, detail, "write REGION/INSTANCE_ID, such as cn-hangzhou/r-*")
-        if settings.store is None and Proof.from_fields(settings.verify, settings.copy).needs_store:
-            detail = (
-                "BACKUP_VERIFY is full, or BACKUP_COPY is true, without a store: requests that leave it so are refused"
-            )
-            return CheckResult("settings", False, detail, "set BACKUP_STORE to oss://BUCKET/PREFIX")
         if settings.unknown:
             detail = f"{', '.join(settings.unknown)}: not a setting of this function, and ignored"
             return CheckResult("settings", None, detail, "check the spelling; docs/reference.md has all settings")

@@ -41,10 +41,13 @@ class StorageCheck:
 
     def results(self, request: Request) -> Iterator[CheckResult]:
         """Yield the results."""
+        proof = max(Proof.from_fields(self._settings.verify, self._settings.copy), request.proof)
         if self._settings.store:
             yield from self._store()
-        default = Proof.from_fields(self._settings.verify, self._settings.copy)
-        if max(default, request.proof) is not Proof.NONE:
+        elif proof.needs_store:
+            detail = "BACKUP_STORE is not set, so that requests with verify: full, or with copy, are refused"
+            yield CheckResult("store", False, detail, "set it to oss://BUCKET/PREFIX in the function's environment")
+        if proof is not Proof.NONE:
             yield self._download(request)
 
     def _store(self) -> Iterator[CheckResult]:

@@ -10,7 +10,7 @@ from enum import Enum
 from redis_backup import timestamps
 from redis_backup.states import Problem
 
-NAMES = ("full.json", "copy.json", "progress.json")  # of what the function writes beside a backup's copies
+NAMES = ("full.json", "copy.json", "progress.json", "corrupt.json")  # not those of copies
 
 
 class Verified(str, Enum):

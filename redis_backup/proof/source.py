@@ -52,9 +52,10 @@ class Source:
             return self._files
 
     def _list(self) -> None:
-        self._files = self._list_files()
-        self._listed += 1
-        if not self._files:
+        found = self._list_files()
+        if found:
+            self._files, self._listed = found, self._listed + 1
+        else:
             raise ApiError(
                 Problem("DownloadFailed", "R-KVStore does not list the backup any more", ErrorKind.TRANSIENT)
             )

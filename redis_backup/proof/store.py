@@ -3,6 +3,7 @@
 oss://BUCKET/PREFIX/ACCOUNT/REGION/INSTANCE_ID/20261125T020005Z-1022/
     full.json, copy.json     receipts: what was proved; written once, and last
     progress.json            a note: what has been read so far
+    corrupt.json             the last note of a corrupt backup, if the first cannot be replaced
     hins456_data.rdb         a copy
 """
 
@@ -16,7 +17,7 @@ from redis_backup.proof.notes import Note, read_note
 from redis_backup.proof.receipts import Receipt, read_receipt, receipt_name, write_receipt
 from redis_backup.states import ErrorKind, Problem, Proof
 
-_NOTE = "progress.json"
+_NOTE, _VERDICT = "progress.json", "corrupt.json"
 
 
 class ProofStore:
@@ -63,12 +64,22 @@ class ProofStore:
     def note(self, backup: ReadableBackup) -> tuple[Note, float]:
         """Return the note of a backup's reading, and how many seconds ago it was written; an empty one if none."""
         content = self._get(backup.folder + _NOTE)
-        return (read_note(content[0]), content[1]) if content else (Note(), float("inf"))
+        if content is None:
+            return Note(), float("inf")
+        note = read_note(content[0])
+        if not note.corrupt and (last := self._get(backup.folder + _VERDICT)):
+            note = read_note(last[0])
+        return note, content[1]
 
     def write_note(self, backup: ReadableBackup, note: Note) -> None:
-        """Write the note. Where it cannot be replaced (a retention policy), or not now, a reading begins anew."""
+        """Write the note. Where it cannot be replaced (a retention policy), or not now, a reading begins anew.
+
+        That a backup is corrupt is written beside a note that cannot be replaced: it must not be read again and again.
+        """
         try:
-            self.objects.put(backup.folder + _NOTE, note.write(), overwrite=True)
+            is_written = self.objects.put(backup.folder + _NOTE, note.write(), overwrite=True)
+            if note.corrupt and is_written is None:
+                self.objects.put(backup.folder + _VERDICT, note.write())
         except ApiError as error:
             if error.kind is ErrorKind.PERMANENT:
                 raise

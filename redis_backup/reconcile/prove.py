@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from redis_backup.alibaba.api_errors import ApiError
-from redis_backup.alibaba.downloads import Downloads
+from redis_backup.alibaba.downloads import BackupFile, Downloads
 from redis_backup.alibaba.oss import ObjectStore
 from redis_backup.alibaba.parsing import JobStatus
 from redis_backup.alibaba.rkvstore import RKVStore
@@ -58,6 +58,9 @@ class Prover:
         if proof is Proof.NONE:
             return seen
         good = [each for each in seen.backups if each.is_good and each.began_since(seen.earliest_start)]
+        if item.request.dry_run:
+            older, good = good[:-1], good[-1:]
+            seen = replace(seen, backups=tuple(each for each in seen.backups if each not in older))
         verdicts: dict[Backup, Verdict] = dict.fromkeys(good, Verdict())
         is_found = False
         for backup in reversed(good):
@@ -65,8 +68,6 @@ class Prover:
                 break
             verdicts[backup] = yield from self._verdict(item, backup, proof)
             is_found = is_found or verdicts[backup].verified is not None
-            if item.request.dry_run:
-                break
         backups = tuple(judge(each, verdicts[each]) if each in verdicts else each for each in seen.backups)
         unread = [each for each in good if not (verdicts[each].verified or verdicts[each].corrupt)]
         for backup in good:
@@ -167,9 +168,17 @@ class Prover:
             connections = max(READERS, self._settings.concurrency)
             self._downloads = Downloads(self._settings.download, self._deadline, connections)
         client = self._clients[item.instance.region]
-        list_files = partial(
-            client.backup_files, backup.instance_id, backup.began, backup.job_ids, backup.cluster_backup_id
-        )
+        # Its list names no jobs, so a file that is missing there shows by the number of shards alone.
+        shards = item.facts.shards if item.facts and backup.cluster_backup_id else 1
+
+        def list_files() -> list[BackupFile]:
+            ids = backup.job_ids, backup.cluster_backup_id
+            files = client.backup_files(backup.instance_id, backup.began, *ids)
+            if len(files) < shards:
+                message = f"R-KVStore lists {len(files)} of {shards} files of the backup"
+                raise ApiError(Problem("DownloadFailed", message, ErrorKind.TRANSIENT))
+            return files
+
         return Source(list_files, self._downloads, self._clock, self._deadline)
 
 

@@ -166,7 +166,8 @@ class Reconciler:
         if item.outcome.state is State.VERIFYING:
             last += "; the backup itself is complete, but was not read back"
             hint = item.outcome.error.hint if item.outcome.error and item.outcome.error.hint else ""
-            hint = f"{hint or 'raise BACKUP_FOLLOW_HOURS'}; then send the request again with the same `since`"
+            hint = hint or "its earlier records backup_verifying say why"
+            hint += "; then send the request again with the same `since`"
         problem = Problem(
             "FollowUpExpired",
             f"still {item.outcome.state.value} {self._settings.follow_hours:g} h after the request{last}",

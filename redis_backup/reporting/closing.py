@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from redis_backup.errors import InvalidRequest
@@ -44,8 +44,11 @@ class Closing:
                 self._recorder.request_finished(request, totals(request, items))
         return self._answer(Ending(not_followed=not_followed), shards=shards)
 
-    def close(self, not_followed: Mapping[Request, NotFollowed]) -> Any:
-        """Return the answer after all instances were worked on. `not_followed`: the requests without a follow-up."""
+    def close(self, not_followed: Mapping[Request, NotFollowed], followed: Collection[Request] = ()) -> Any:
+        """Return the answer after all instances were worked on. `not_followed`: the requests without a follow-up.
+
+        `followed`: those with one that will come in any case, though nothing of them is open: it reports what failed.
+        """
         self._record_shared()
         has_failed, failed_before = False, []
         for request, all_items in self._items.items():
@@ -56,7 +59,7 @@ class Closing:
                 continue  # invocations of their own go on with all of it
             if not is_open and not request.dry_run:
                 self._recorder.request_finished(request, totals_now)
-            if not is_open or request in not_followed or request.dry_run:
+            if (not is_open or request in not_followed or request.dry_run) and request not in followed:
                 has_failed = has_failed or bool(totals_now.failed or totals_now.unlisted)
                 failed_before += self._failed_before(request)
         reasons = (each.reason for request, each in not_followed.items() if self._must_be_sent_again(request, each))

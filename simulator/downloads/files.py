@@ -37,7 +37,8 @@ class File:
     `size`: of the generated file, in bytes; `content` or `path`: the bytes of the file instead. `version`: of the RDB
     format; below 5 it has no checksum. `checksum`: False has zeros instead. `empty`: the database has no keys.
     `encrypted`: it is no RDB file. `cut`: so many bytes are missing at its end. `flip`: the offset of a byte that is
-    not what it was; below 0: from the end. `listed`: False has no addresses in the lists.
+    not what it was; below 0: from the end. `listed`: False has no addresses in the lists. `missing`: a cloud-native
+    cluster's list has no entry for it.
     """
 
     size: int | None = None
@@ -50,6 +51,7 @@ class File:
     cut: int = 0
     flip: int | None = None
     listed: bool = True
+    missing: bool = False
 
 
 @lru_cache(maxsize=1024)

@@ -114,7 +114,11 @@ def cluster_backup(
         if backup.retention_days > 0:
             entry["ExpectExpireTime"] = _expires(backup, job, offset).strftime("%Y-%m-%dT%H:%MZ")
         if with_shards:
-            entry["Backups"] = [_shard_backup(state, backup, job, shard, offset) for _, shard in state.nodes(backup)]
+            entry["Backups"] = [
+                _shard_backup(state, backup, job, shard, offset)
+                for _, shard in state.nodes(backup)
+                if not state.file(backup, shard).missing
+            ]
     return entry
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -13,12 +14,15 @@ from redis_backup.alibaba.function_compute import FunctionName
 from redis_backup.backoff import Deadline
 from redis_backup.credentials import Credentials
 from redis_backup.errors import InvalidRequest
+from redis_backup.request.events import TriggerKind
 from redis_backup.states import CheckResult
 from redis_backup_cli.__main__ import main
+from redis_backup_cli.batches import render_check
 from redis_backup_cli.checking import CheckReport, read_check_report, show_results
 from redis_backup_cli.client import FunctionClient
 from redis_backup_cli.clocks import Timekeeper
 from redis_backup_cli.errors import NoAnswerError, RefusedError
+from redis_backup_cli.request import CommandRequest
 from simulator import Cloud, Fleet, Instance
 from simulator.ram import allow
 
@@ -106,6 +110,23 @@ def test_options_that_start_or_wait_do_not_go_with_it(
         main(["--check", *arguments, *TO_FUNCTION])
     assert ended.value.code == 2
     assert f"--check starts nothing, so leave out {names}\n" in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("verify", "copy", "sent"),
+    [
+        (None, None, {}),
+        ("full", None, {"verify": "full"}),
+        (None, False, {"copy": False}),
+        (None, True, {"copy": True}),
+    ],
+)
+def test_what_is_asked_of_the_files_of_backups_goes_with_it(
+    verify: str | None, copy: bool | None, sent: dict[str, object]
+) -> None:
+    since = datetime(2026, 11, 24, tzinfo=timezone.utc)
+    request = CommandRequest(TriggerKind.MANUAL, "", since, verify=verify, copy=copy)
+    assert json.loads(render_check(request)) == {"check": True, **sent}
 
 
 def test_rows_and_what_does_not_fit_into_one() -> None:

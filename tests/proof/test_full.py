@@ -145,6 +145,42 @@ def test_all_attempts_corrupt(make_cloud) -> None:
     assert len(cloud.kvstore.instance("r-1").backups) == 2
 
 
+def test_a_failure_is_raised_by_the_last_invocation_alone(make_cloud) -> None:
+    """The one that has read the files returns: the follow-up that it has sent before is still to come."""
+    cloud = make_cloud(
+        Instance("r-1", files=(File(flip=500),)), settings=STORE, function=FunctionConfig(max_async_retry_attempts=0)
+    )
+    ensure(cloud, verify="full")
+    raised = [each.error["errorType"] for each in cloud.platform.invocations if each.error]
+    assert raised == ["BackupFailed"]
+    assert cloud.platform.invocations[-1].error
+
+
+def test_what_is_corrupt_in_a_bucket_with_a_retention_policy_is_not_read_for_ever(make_cloud) -> None:
+    cloud = make_cloud(Instance("r-1", files=(File(flip=500),)), settings={"BACKUP_STORE": "oss://kept/redis"})
+    cloud.oss._buckets.pop("kept")
+    bucket = cloud.oss.bucket("kept", worm=True)
+    records = ensure(cloud, verify="full", most=25)
+    assert last(records, "backup_failed")["error_code"] == "BackupCorrupt"
+    assert bytes_sent(cloud) < 7 * last(records, "backup_verifying")["backup_size"]  # each of the two backups twice
+    written = sorted(key.rpartition("/")[2] for key in bucket.objects)
+    assert written == ["corrupt.json", "corrupt.json", "progress.json", "progress.json"]
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_cluster_whose_files_are_not_all_listed_is_not_verified(make_cloud, missing: int) -> None:
+    files = tuple(File(missing=number < missing) for number in range(2))
+    cloud = make_cloud(
+        Instance("r-1", kind="cloud-native", shards=2, files=(files,)),
+        settings={**STORE, "BACKUP_FOLLOW_HOURS": "0.1"},
+    )
+    for fields in ({"verify": "quick"}, {"verify": "full"}):
+        records = ensure(cloud, most=80, **fields)
+        assert last(records, "backup_verifying")["error_code"] == "DownloadFailed"
+        assert last(records, "backup_failed")["error_code"] == "FollowUpExpired"
+    assert not any(key.endswith("full.json") for key in cloud.store.objects)
+
+
 def test_a_new_request_learns_from_the_note_that_a_backup_is_corrupt(make_cloud) -> None:
     cloud = make_cloud(Instance("r-1", files=(File(flip=500),)), settings=STORE)
     ensure(cloud, verify="full")
@@ -477,4 +513,4 @@ def test_an_audit_looks_at_the_newest_good_backup(make_cloud) -> None:
     report = cloud.invoke(
         {"instance_ids": "r-1", "since": "2026-11-24T02:00:00Z", "dry_run": True, "verify": "full"}
     ).result
-    assert [each["state"] for each in report["instances"]] == ["planned"]
+    assert [(each["state"], each["job_ids"]) for each in report["instances"]] == [("planned", ["10001"])]

@@ -77,8 +77,11 @@ def test_a_bucket_that_is_not_there_and_a_store_that_does_not_answer(make_cloud)
 
 @pytest.mark.parametrize("settings", [{"BACKUP_VERIFY": "full"}, {"BACKUP_COPY": "true"}])
 def test_a_default_that_needs_a_store(make_cloud, settings: dict[str, str]) -> None:
-    checks = make_cloud(settings=settings).invoke({"check": True}).error or {}
-    assert "BACKUP_STORE" in str(checks)
+    cloud = make_cloud(settings=settings)
+    ok, text = check(cloud)["store"]
+    assert (ok, "BACKUP_STORE" in text) == (False, True)
+    assert check(cloud, verify="none", copy=False)["store"][0] is False  # it is the default of events
+    assert check(make_cloud(), verify="full")["store"][0] is False
 
 
 @pytest.mark.parametrize("way", ["intranet", "internet"])
