@@ -28,7 +28,7 @@ POLICIES = {
 }
 CALLER = POLICIES["fc:InvokeFunction"]
 INSTANCES = (
-    Instance("r-bp1zxszhcgatnx01", duration=20, tags={"app": "shop"}),
+    Instance("r-bp1zxszhcgatnx01", duration=20, tags={"app": "shop", "env": "production"}),
     Instance("r-bp1cloudnative01", duration=20),
 )
 
