@@ -162,7 +162,7 @@ class MergedReport:
         if outcome.state is State.PLANNED and _has_backup(outcome):
             notes.append(NOT_READ)
         elif outcome.state is State.PLANNED and self.request.is_audit:
-            notes.append(f"no backup has started since {timestamps.render(self.request.earliest_start)}")
+            notes.append(f"no good backup has started since {timestamps.render(self.request.earliest_start)}")
         if outcome.verified == "unknown-format":
             notes.append(UNKNOWN_FORMAT)
         elif outcome.verified == "quick" and (outcome.copies or self.request.proof >= Proof.FULL):

@@ -339,7 +339,7 @@ def test_an_audit_is_3_until_each_instance_has_a_backup_that_was_read_back() -> 
         ]
         a, b = sorted(without_times(ended.out)[1:-1])
         assert a == "T cn-hangzhou/r-a planned job_ids=N adopted; its newest backup has not been read back as asked"
-        assert b == "T cn-hangzhou/r-b planned no backup has started since T"
+        assert b == "T cn-hangzhou/r-b planned no good backup has started since T"
         assert pipeline.run("r-a", "--max-age", "1d", "--verify", "full", "--wait", "30m").code == 0
         ended = pipeline.run("r-a", "--max-age", "1d", "--verify", "full", "--dry-run")
         assert (ended.code, ended.err, pipeline.backups()["r-a"]) == (0, "", 1)

@@ -333,7 +333,7 @@ def test_where_job_ids_cannot_be_had_the_report_says_so_and_what_was_told_of_the
         ({}, {"state": "planned", "job_ids": ["7"]}, NOT_READ),  # by the function's own setting
         ({"verify": "none"}, {"state": "planned"}, None),
         ({"verify": "full"}, {"state": "planned", "adopted": True}, NOT_READ),
-        ({"copy": True}, {"state": "planned"}, "no backup has started since 2026-11-24T01:00:00Z"),
+        ({"copy": True}, {"state": "planned"}, "no good backup has started since 2026-11-24T01:00:00Z"),
         ({"verify": "full"}, {"state": "succeeded", "job_ids": ["7"], "verified": "full"}, None),
         ({}, {"state": "succeeded", "job_ids": ["7"], "verified": "unknown-format"}, UNKNOWN_FORMAT),
         ({"verify": "quick"}, {"state": "succeeded", "job_ids": ["7"], "verified": "quick"}, None),
