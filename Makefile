@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 SCHEMAS := .venv/.schemas
 
-.PHONY: help demo test lint chaos mutants bench package serve clean
+.PHONY: help demo test coverage lint chaos mutants bench package serve clean
 help:  ## What there is
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
 
@@ -24,6 +24,9 @@ demo: $(READY)  ## A timer event is backed up, then a pipeline waits for its bac
 	@$(BIN)/python -m simulator demo
 
 test: $(READY) $(SCHEMAS)  ## All tests
+	@$(BIN)/python -m pytest -n auto
+
+coverage: $(READY) $(SCHEMAS)  ## All tests, and how much of the code they run: it takes twice as long
 	@$(BIN)/python -m pytest -n auto --cov --cov-report=term --cov-fail-under=98
 
 lint: $(READY)  ## Format, lint and types

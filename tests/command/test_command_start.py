@@ -75,7 +75,7 @@ def test_without_its_libraries_it_says_how_to_get_them() -> None:
         ),
         (["--tag", "shop", *TO_FUNCTION], {}, "'shop' is not KEY=VALUE"),
         (["r-a", *TO_FUNCTION, "--verify", "all"], {}, "'--verify': 'all' is not one of 'none', 'quick', 'full'."),
-        ([*TO_FUNCTION, "--check", "--verify", "full", "--no-copy"], {}, "so leave out --verify, --copy"),
+        ([*TO_FUNCTION, "--check", "--verify", "full", "--dry-run"], {}, "so leave out --dry-run"),
         ([*TO_FUNCTION], {}, "Error: instance_ids is missing: the command names no instance; use IDs such as "),
         (
             ["R-A", "--retention-days", "3", *TO_FUNCTION],
