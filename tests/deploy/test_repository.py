@@ -81,7 +81,7 @@ def test_a_workflow_calls_what_make_has(name: str) -> None:
 
 def test_every_pull_request_is_tested_linted_and_packaged() -> None:
     called = {step["run"] for step in steps("ci.yml") if step.get("run", "").startswith("make ")}
-    assert called == {"make test", "make lint", "make package"}
+    assert called == {"make coverage", "make lint", "make package"}
     assert "pull_request" in WORKFLOWS["ci.yml"][True]  # YAML reads `on` as a truth value
 
 
@@ -103,7 +103,7 @@ def test_a_workflow_pins_its_actions_and_keeps_no_credentials(name: str) -> None
 def test_a_release_compares_its_tag_with_the_version_before_it_builds() -> None:
     runs = [step.get("run", "") for step in WORKFLOWS["release.yml"]["jobs"]["build"]["steps"]]
     comparing = next(index for index, run in enumerate(runs) if '"$GITHUB_REF_NAME" = "v$version"' in run)
-    assert comparing < runs.index("make test") < runs.index("make package")
+    assert comparing < runs.index("make coverage") < runs.index("make package")
     assert WORKFLOWS["release.yml"][True] == {"push": {"tags": ["v*"]}}
 
 

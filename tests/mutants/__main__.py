@@ -240,7 +240,7 @@ MUTANTS = (
     Mutant(
         "uploads are left beside their copies",
         "proof/reading.py",
-        "        if self._copier:\n            self._copier.abort_all()\n        self._retry",
+        "        if self._copier:\n            self._copier.abort_all(self._note.files)\n        self._retry",
         "        self._retry",
         COPY,
     ),
