@@ -24,7 +24,7 @@ stdout, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115 - records
 import handler  # noqa: E402 - it is measured
 
 if len(sys.argv) > 3 and sys.argv[3]:
-    sys.modules["redis_backup"].proof.reading.READERS = int(sys.argv[3])
+    os.environ["BACKUP_CONCURRENCY"] = sys.argv[3]
 handler.initialize(context)
 began = time.monotonic()
 report = handler.handler(event, context)
