@@ -156,7 +156,7 @@ def read_note(content: bytes) -> Note:
         files = [_read_file(each) for each in fields["files"]]
         problem = _read_problem(fields["problem"])
         return Note(files, str(fields["corrupt"]), int(fields["bytes_read"]), fields["paused"] is True, problem)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return Note()
 
 

@@ -78,7 +78,7 @@ def read_receipt(content: bytes, backup: ReadableBackup, proof: Proof) -> Receip
         if proof is Proof.COPY and not all(file.copy for file in files):
             return None
         return Receipt(Verified(fields["verified"]), files)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

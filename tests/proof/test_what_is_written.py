@@ -65,6 +65,7 @@ def test_a_receipt_says_what_was_proved() -> None:
         {"begin": "2026-11-25T02:00:06Z"},
         {"job_ids": ["998"]},
         {"job_ids": None},
+        {"files": [{"name": "a.rdb", "node": "", "bytes": float("inf"), "copy": "a.rdb"}]},
         {"verified": "yes"},
         {"files": []},
         {"files": [{"name": "a.rdb", "node": "", "bytes": 1}]},  # no copy
@@ -81,6 +82,12 @@ def test_another_receipt_does_not_do(change: dict[str, object]) -> None:
 def test_what_is_no_receipt_and_no_note(content: bytes) -> None:
     assert read_receipt(content, BACKUP, Proof.FULL) is None
     assert read_note(content) == Note()
+
+
+def test_a_note_with_a_number_that_is_too_large_is_none() -> None:
+    note = Note([FileNote("a.rdb", "n", "7", 9, b"REDIS0011", b"\xff12345678")])
+    assert read_note(note.write()) == note
+    assert read_note(note.write().replace(b'"size":9', b'"size":1e999')) == Note()
 
 
 def test_a_backup_is_proved_as_far_as_its_weakest_file() -> None:
