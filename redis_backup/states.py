@@ -119,3 +119,13 @@ def out_of_time() -> Problem:
         ErrorKind.TRANSIENT,
         hint="the next invocation continues; if this happens often, raise the function's timeout",
     )
+
+
+def unexpected(error: Exception) -> Problem:
+    """Return the error for an exception that the code does not expect. Its text may have secrets."""
+    return Problem(
+        "UnexpectedError",
+        f"internal error ({type(error).__name__})",
+        ErrorKind.UNKNOWN,
+        hint="check the backup list of the instance, and report this error with the function's version",
+    )

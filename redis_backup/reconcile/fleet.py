@@ -30,7 +30,7 @@ from redis_backup.reconcile.visit import Visitor, outcome_of_failed_look
 from redis_backup.reconcile.watch import TIME_FOR_WATCH, WATCH_LENGTH, window_end
 from redis_backup.reconcile.work import Answer, Call, CallKind, NextStep, Pause, Steps, WorkItem
 from redis_backup.runtime import Clock, utc_now
-from redis_backup.states import ErrorKind, Problem, out_of_time
+from redis_backup.states import ErrorKind, Problem, out_of_time, unexpected
 
 _POLL = (3.0, 30.0)  # seconds between looks while waiting: the first pause and the longest
 _CLOCK_CHECK = 0.05  # seconds of real time; a wait for answers reads the clock so often, since a test may move it
@@ -215,7 +215,7 @@ class Fleet:
                 self._fatal_problem = error.problem
             self._fail(visit, error.problem)
         except Exception as error:  # noqa: BLE001 - one instance's failure must not touch another's result
-            self._fail(visit, _unexpected(error))
+            self._fail(visit, unexpected(error))
         else:
             if isinstance(wanted, Pause):
                 visit.call = None
@@ -313,12 +313,3 @@ class Fleet:
                 self._record(item, item.outcome)
             elif item.is_open and (self._fatal_problem or item.outcome.error is None):
                 self._record(item, outcome_of_failed_look(item, self._fatal_problem or problem or out_of_time()))
-
-
-def _unexpected(error: Exception) -> Problem:
-    return Problem(
-        "UnexpectedError",
-        f"internal error ({type(error).__name__})",
-        ErrorKind.UNKNOWN,
-        hint="check the backup list of the instance, and report this error with the function's version",
-    )

@@ -14,6 +14,7 @@ from redis_backup.alibaba.rkvstore import RKVStore
 from redis_backup.backoff import Deadline, Throttle
 from redis_backup.context import Context
 from redis_backup.errors import InvalidRequest
+from redis_backup.proof.backup import Verdict
 from redis_backup.reconcile.act import Actor
 from redis_backup.reconcile.fleet import Fleet
 from redis_backup.reconcile.journal import Journal, Records
@@ -26,7 +27,7 @@ from redis_backup.reconcile.work import WorkItem
 from redis_backup.request.request import Request, too_many_instances
 from redis_backup.runtime import Clock, utc_now
 from redis_backup.settings import INTERNET, Settings
-from redis_backup.states import ErrorKind, Outcome, Problem, Proof, State, out_of_time
+from redis_backup.states import ErrorKind, Outcome, Problem, Proof, State, out_of_time, unexpected
 
 MIN_READING = 5.0  # seconds that have to be left for reading files
 
@@ -105,7 +106,10 @@ class Reconciler:
         for item in items:
             while item.to_read and deadline.remaining() > MIN_READING:
                 backup, item.to_read = item.to_read, None
-                verdict = self._prover.read(item, backup, deadline)
+                try:
+                    verdict = self._prover.read(item, backup, deadline)
+                except Exception as error:  # noqa: BLE001 - the records and the answer must not be lost with it
+                    verdict = Verdict(problem=unexpected(error))
                 if verdict.verified or verdict.corrupt:
                     self.run([item], wait_until=wait_until, watch_until=watch_until)
                 else:

@@ -8,7 +8,7 @@ from typing import Any
 import anycrc
 import pytest
 
-from simulator import Cloud, Instance
+from simulator import Cloud, Instance, SimulatedClock
 from simulator.downloads.files import File
 from simulator.faults import Fault, Faults
 from simulator.fc.config import FunctionConfig
@@ -179,6 +179,24 @@ def test_a_cluster_whose_files_are_not_all_listed_is_not_verified(make_cloud, mi
         assert last(records, "backup_verifying")["error_code"] == "DownloadFailed"
         assert last(records, "backup_failed")["error_code"] == "FollowUpExpired"
     assert not any(key.endswith("full.json") for key in cloud.store.objects)
+
+
+class BrokenClock(SimulatedClock):
+    """A clock that cannot give random numbers, which a pause before another try needs."""
+
+    def uniform(self, low: float, high: float) -> float:
+        raise ArithmeticError(f"SECRET {low} {high}")
+
+
+def test_an_internal_error_while_reading_loses_no_record_and_no_answer(make_cloud) -> None:
+    faults = Faults()
+    faults.plan("Download", [*[None] * 4, Fault("reset")])
+    cloud = make_cloud(Instance("r-1"), settings=STORE, faults=faults, clock=BrokenClock(grace=0))
+    records = ensure(cloud, verify="full")
+    assert not any(each.error for each in cloud.platform.invocations)
+    errors = [each["error_message"] for each in records if each.get("error_code") == "UnexpectedError"]
+    assert errors == ["internal error (ArithmeticError)"]
+    assert states(records) == ["started", "verifying", "succeeded"]
 
 
 def test_a_new_request_learns_from_the_note_that_a_backup_is_corrupt(make_cloud) -> None:
