@@ -39,6 +39,15 @@ class BackupFile:
     address: str = field(repr=False)
 
 
+def not_listed(what: str) -> ApiError:
+    """Return the error for files that R-KVStore does not list. `what`: the part of a sentence that follows."""
+    hint = (
+        "look in the console whether the backup is still there and complete; the function goes on trying, and a new "
+        "request makes a new backup"
+    )
+    return ApiError(Problem("DownloadFailed", f"R-KVStore {what}", ErrorKind.TRANSIENT, hint=hint))
+
+
 def backup_files(entries: Iterable[Mapping[str, Any]], way: str) -> list[BackupFile]:
     """Read the entries of a list of backups: each is one file, with an address for each way to it.
 

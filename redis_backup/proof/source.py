@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from redis_backup.alibaba.api_errors import ApiError
-from redis_backup.alibaba.downloads import BackupFile, Downloads, Range
+from redis_backup.alibaba.downloads import BackupFile, Downloads, Range, not_listed
 from redis_backup.backoff import Deadline, jitter
 from redis_backup.proof.rdb import END_SIZE, Ends, Format, judge_ends
 from redis_backup.runtime import Clock
-from redis_backup.states import ErrorKind, Problem, out_of_time
+from redis_backup.states import ErrorKind, out_of_time
 
 _ATTEMPTS = 5  # of a range without any progress
 
@@ -56,9 +56,7 @@ class Source:
         if found:
             self._files, self._listed = found, self._listed + 1
         else:
-            raise ApiError(
-                Problem("DownloadFailed", "R-KVStore does not list the backup any more", ErrorKind.TRANSIENT)
-            )
+            raise not_listed("lists no file of the backup (any more)")
 
     def look(self, file: BackupFile, *, twice: bool = False) -> FileEnds:
         """Return a file's size and its first and last bytes, as two readings agree on them.
@@ -116,7 +114,7 @@ class Source:
         for each in self.files():
             if (each.node, each.name, each.job_id) == (file.node, file.name, file.job_id):
                 return each
-        raise ApiError(Problem("DownloadFailed", f"R-KVStore does not list {file.name} any more", ErrorKind.TRANSIENT))
+        raise not_listed(f"does not list {file.name} any more")
 
     def _renew(self, listed: int) -> None:
         """Ask for the addresses anew, unless another thread has done so."""

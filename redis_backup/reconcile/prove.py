@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from redis_backup.alibaba.api_errors import ApiError
-from redis_backup.alibaba.downloads import BackupFile, Downloads
+from redis_backup.alibaba.downloads import BackupFile, Downloads, not_listed
 from redis_backup.alibaba.oss import ObjectStore
 from redis_backup.alibaba.parsing import JobStatus
 from redis_backup.alibaba.rkvstore import RKVStore
@@ -96,12 +96,7 @@ class Prover:
         """Return what is known of a backup's files. The first that has to be read becomes `item.to_read`."""
         readable = self._readable(item, backup)
         if readable is None:
-            problem = Problem(
-                "DownloadFailed",
-                "R-KVStore does not list the backup any more, so that it cannot be read",
-                ErrorKind.UNKNOWN,
-            )
-            return Verdict(problem=problem)
+            return Verdict(problem=not_listed("does not list the backup any more").problem)
         known = item.verdicts.get(readable.name)
         if known and (known.verified or known.corrupt):
             return known
@@ -175,8 +170,7 @@ class Prover:
             ids = backup.job_ids, backup.cluster_backup_id
             files = client.backup_files(backup.instance_id, backup.began, *ids)
             if len(files) < shards:
-                message = f"R-KVStore lists {len(files)} of {shards} files of the backup"
-                raise ApiError(Problem("DownloadFailed", message, ErrorKind.TRANSIENT))
+                raise not_listed(f"lists {len(files)} of {shards} files of the backup")
             return files
 
         return Source(list_files, self._downloads, self._clock, self._deadline)

@@ -176,7 +176,8 @@ def test_a_cluster_whose_files_are_not_all_listed_is_not_verified(make_cloud, mi
     )
     for fields in ({"verify": "quick"}, {"verify": "full"}):
         records = ensure(cloud, most=80, **fields)
-        assert last(records, "backup_verifying")["error_code"] == "DownloadFailed"
+        verifying = last(records, "backup_verifying")
+        assert (verifying["error_code"], "console" in verifying["hint"]) == ("DownloadFailed", True)
         assert last(records, "backup_failed")["error_code"] == "FollowUpExpired"
     assert not any(key.endswith("full.json") for key in cloud.store.objects)
 
