@@ -104,19 +104,19 @@ class ObjectStore:
 
         return self._unless(_GONE, lambda: self._call("HeadObject", key, send), None)
 
-    def put(self, key: str, content: bytes | Body, *, overwrite: bool = False) -> StoredPart | None:
+    def put(self, key: str, content: bytes, *, overwrite: bool = False) -> StoredPart | None:
         """Write an object. Return None if it is there already, and is not (or must not be) replaced.
 
-        OSS refuses bytes that were changed on their way, by their MD5; a stream's cannot be known before.
+        OSS refuses bytes that were changed on their way, by their MD5.
         """
-        digest = hashlib.md5(content, usedforsecurity=False).digest() if isinstance(content, bytes) else None
+        digest = hashlib.md5(content, usedforsecurity=False).digest()
 
         def send(client: Any, oss: Any) -> StoredPart:
             request = oss.PutObjectRequest(
                 self.folder.bucket,
                 self._name(key),
                 body=content,
-                content_md5=b64encode(digest).decode() if digest else None,
+                content_md5=b64encode(digest).decode(),
                 forbid_overwrite=None if overwrite else True,
             )
             answer = client.put_object(request)
@@ -265,7 +265,7 @@ class ObjectStore:
 
 def _translate(error: Exception, operation: str, action: str, resource: str, secrets: tuple[str, ...]) -> ApiError:
     """Return the ApiError for an exception of the SDK."""
-    inner = getattr(error, "kwargs", {}).get("error", error) if isinstance(getattr(error, "kwargs", 0), dict) else error
+    inner = error.unwrap() if hasattr(error, "unwrap") else error  # of the SDK's OperationError
     if isinstance(inner, ApiError):  # of the download whose bytes were sent
         return inner
     status = int(getattr(inner, "status_code", 0) or 0)

@@ -63,8 +63,9 @@ class Handover:
                 continue
             if not seconds:
                 is_read = any(request.proof_of(item.instance) for item in items)
+                # A running backup continues by itself; whether its files are good, nobody would see.
                 states = (State.PENDING, State.RUNNING, State.VERIFYING) if is_read else (State.PENDING,)
-                not_followed[request] = NotFollowed("BACKUP_FOLLOW_SECONDS is 0", states)  # a running one continues
+                not_followed[request] = NotFollowed("BACKUP_FOLLOW_SECONDS is 0", states)
                 continue
             due = payload.next_due(request, items, seconds, self._context.timeout, utc_now(self._clock))
             parts += [(request, part) for part in payload.follow_ups(request, items, self._began, due)]

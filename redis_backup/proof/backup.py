@@ -32,7 +32,6 @@ class ReadableBackup:
     cluster_backup_id: str
     began: datetime
     ended: datetime | None
-    size: int | None = None
 
     @property
     def name(self) -> str:
@@ -62,15 +61,14 @@ class Verdict:
     """What is known of a backup's files.
 
     `verified`: what is proved; None if they were not read to the end, or are corrupt. `corrupt`: what was found;
-    `problem`: why they could not be read (in time); `progress`: in percent of their bytes; `is_being_read`: another
-    invocation reads them now; `copies`: the address of the folder with their copies; `bytes_read`: for this verdict.
+    `problem`: why they could not be read (in time); `progress`: in percent of their bytes; `copies`: the address of the
+    folder with their copies; `bytes_read`: for this verdict.
     """
 
     verified: Verified | None = None
     corrupt: str | None = None
     problem: Problem | None = None
     progress: int | None = None
-    is_being_read: bool = False
     copies: str | None = None
     bytes_read: int | None = None
 

@@ -34,10 +34,9 @@ class Part:
 
 @dataclass
 class FileNote:
-    """What has been read of one file. `first`, `last`: its ends; `stated_crc64`: OSS's checksum of it, if it is known.
+    """What has been read of one file.
 
-    `parts`: by their numbers, from 0.
-
+    `first`, `last`: its ends; `stated_crc64`: OSS's checksum of it, if it is known; `parts`: by their numbers, from 0;
     `upload_id`: of the multipart upload of its copy; `wrong`: the checksums of readings that were not the one that the
     file states; `is_read`: it was read to its end, as far as there is something to compare with; `is_copied`: its copy
     is complete. A reading that does not copy leaves what belongs to the copy as it is.

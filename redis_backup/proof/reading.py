@@ -275,14 +275,11 @@ def corrupt_text(backup: ReadableBackup, node: str, name: str, found: str) -> st
 def unique_names(files: list[BackupFile]) -> list[str]:
     """Return a name for each file's copy: its own, with a number before it if others have it, too."""
     own = [file.name for file in files]
-    taken = {*NAMES, *own}
-    names = []
+    taken, names = {*NAMES, *own}, []
     for number, name in enumerate(own, 1):
-        unique = name
-        while own.count(name) > 1 or name in NAMES:
-            unique = f"{number}-{unique}"
-            if unique not in taken:
-                break
-        taken.add(unique)
-        names.append(unique)
+        if own.count(name) > 1 or name in NAMES:
+            while name in taken:
+                name = f"{number}-{name}"
+            taken.add(name)
+        names.append(name)
     return names

@@ -125,7 +125,6 @@ class Prover:
             backup.cluster_backup_id,
             backup.started_at,
             backup.ended_at,
-            backup.size,
         )
 
     def _stored_verdict(self, backup: ReadableBackup, proof: Proof) -> Steps[tuple[Verdict, bool]]:
@@ -140,10 +139,7 @@ class Prover:
         if note.corrupt:
             return Verdict(corrupt=note.corrupt), False
         is_being_read = not note.is_paused and answer.value[1] < _NOTE_IS_FRESH
-        verdict = Verdict(
-            problem=note.problem, progress=note.progress(copied=proof is Proof.COPY), is_being_read=is_being_read
-        )
-        return verdict, not is_being_read
+        return Verdict(problem=note.problem, progress=note.progress(copied=proof is Proof.COPY)), not is_being_read
 
     def _quick_verdict(self, item: WorkItem, backup: ReadableBackup) -> Steps[Verdict]:
         """Read the ends of all files."""

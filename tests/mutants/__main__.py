@@ -268,7 +268,7 @@ MUTANTS = (
     Mutant(
         "receipts are sent without their MD5",
         "alibaba/oss.py",
-        "                content_md5=b64encode(digest).decode() if digest else None,\n",
+        "                content_md5=b64encode(digest).decode(),\n",
         "",
         "tests/proof/test_changed_bytes.py",
     ),

@@ -18,7 +18,7 @@ from redis_backup.proof.receipts import FileReceipt, Receipt, read_receipt, writ
 from redis_backup.states import ErrorKind, Problem, Proof
 
 BEGAN = datetime(2026, 11, 25, 2, 0, 5, tzinfo=timezone.utc)
-BACKUP = ReadableBackup("123", "cn-hangzhou", "r-1", ("1022", "998"), "", BEGAN, None, 100)
+BACKUP = ReadableBackup("123", "cn-hangzhou", "r-1", ("1022", "998"), "", BEGAN, None)
 RECEIPT = Receipt(
     Verified.FULL, (FileReceipt("a.rdb", "r-1-db-0", 1024, 11, "0123456789abcdef", "a.rdb", "18446744073709551615"),)
 )
