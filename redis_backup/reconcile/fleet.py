@@ -26,7 +26,8 @@ from redis_backup.backoff import Deadline, Throttle, jitter
 from redis_backup.reconcile.act import NoLongerClearError
 from redis_backup.reconcile.decide import MayStart
 from redis_backup.reconcile.journal import Journal
-from redis_backup.reconcile.visit import Visitor, outcome_of_failed_look
+from redis_backup.reconcile.outcomes import outcome_of_failed_look
+from redis_backup.reconcile.visit import Visitor
 from redis_backup.reconcile.watch import TIME_FOR_WATCH, WATCH_LENGTH, window_end
 from redis_backup.reconcile.work import Answer, Call, CallKind, NextStep, Pause, Steps, WorkItem
 from redis_backup.runtime import Clock, utc_now

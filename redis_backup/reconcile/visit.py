@@ -13,13 +13,21 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from redis_backup import timestamps
-from redis_backup.alibaba.api_errors import BACKUP_RUNS, BUSY_HINT, CHANGING, CHANGING_HINT, EXPIRED, matches
-from redis_backup.proof.backup import Verdict, Verified
+from redis_backup.alibaba.api_errors import BACKUP_RUNS, CHANGING, EXPIRED, matches
+from redis_backup.proof.backup import Verified
 from redis_backup.reconcile.act import Actor, NoLongerClearError
-from redis_backup.reconcile.backups import Backup
 from redis_backup.reconcile.decide import Busy, Decision, GaveUp, MayStart, Running, Satisfied, Start, Watch, decide
 from redis_backup.reconcile.journal import Journal
 from redis_backup.reconcile.observe import Observation, Observer
+from redis_backup.reconcile.outcomes import (
+    NOT_READ,
+    UNKNOWN_FORMAT,
+    busy_problem,
+    failure_reason,
+    outcome_of_backup,
+    outcome_of_failures,
+    wrong_state_problem,
+)
 from redis_backup.reconcile.prove import Prover
 from redis_backup.reconcile.watch import (
     LOOK_WITHIN,
@@ -35,18 +43,6 @@ from redis_backup.settings import Settings
 from redis_backup.states import ErrorKind, Outcome, Problem, State
 
 _CALL_DELAY = timedelta(seconds=1)  # between the choice of a look's calls and the first of them
-FAILED_CODE, VANISHED_CODE, CORRUPT_CODE = "BackupJobFailed", "BackupVanished", "BackupCorrupt"
-_FAILED_HINT = "check the instance's backup jobs in the console; then send the request again with a new `since`"
-_CORRUPT_HINT = (
-    "keep the backup for Alibaba Cloud's support and open a ticket; then send the request again with a new `since`"
-)
-_NOT_READ = "its newest good backup has not been read back as this request asks"
-_UNKNOWN_FORMAT = Problem(
-    "UnknownFormat",
-    "one of its files is no RDB file: it is encrypted (TDE), or of another engine",
-    ErrorKind.UNKNOWN,
-    hint="only a restore can prove this backup; without verify, this warning does not come",
-)
 
 
 class Visitor:
@@ -172,7 +168,7 @@ class Visitor:
         if isinstance(decision, (Satisfied, Running)):
             item.watch.reset()
         if not isinstance(decision, GaveUp):
-            self._journal.failed_attempts(item, *_reason(seen.backups))
+            self._journal.failed_attempts(item, *failure_reason(seen.backups))
         return decision, clear_moment
 
     def _is_refused(self, item: WorkItem, create_error: Problem, attempts: int) -> bool:
@@ -200,23 +196,23 @@ class Visitor:
         """Turn a decision into the instance's outcome."""
         match decision:
             case Satisfied(backup, attempts):
-                self._record_final(item, replace(_outcome_of_backup(State.SUCCEEDED, backup), attempts=attempts))
+                self._record_final(item, replace(outcome_of_backup(State.SUCCEEDED, backup), attempts=attempts))
                 if item.outcome.verified == Verified.UNKNOWN_FORMAT.value:
-                    self._journal.warn("the backup could not be verified", item, _UNKNOWN_FORMAT)
+                    self._journal.warn("the backup could not be verified", item, UNKNOWN_FORMAT)
             case Running(None, known, attempts):
                 ids, adopted = (known.job_ids, known.is_adopted) if known else ((), False)
                 self._record(item, Outcome(State.RUNNING, ids, adopted, attempts))
             case Running(backup, _, attempts) if backup and backup.verdict:
-                outcome = replace(_outcome_of_backup(State.VERIFYING, backup), attempts=attempts)
+                outcome = replace(outcome_of_backup(State.VERIFYING, backup), attempts=attempts)
                 if item.request.dry_run:
-                    outcome = replace(outcome, state=State.PLANNED, note=_NOT_READ)
+                    outcome = replace(outcome, state=State.PLANNED, note=NOT_READ)
                 self._record(item, outcome, NextStep.NOTHING if item.request.dry_run else NextStep.LOOK_AGAIN)
             case Running(backup, _, attempts) if backup:
-                self._record(item, replace(_outcome_of_backup(State.RUNNING, backup), attempts=attempts))
+                self._record(item, replace(outcome_of_backup(State.RUNNING, backup), attempts=attempts))
             case GaveUp(failed):
-                self._record_final(item, _outcome_of_failures(failed, self._settings.max_attempts))
+                self._record_final(item, outcome_of_failures(failed, self._settings.max_attempts))
             case Busy():
-                self._record(item, Outcome(State.PENDING, error=create_error or _busy_problem()))
+                self._record(item, Outcome(State.PENDING, error=create_error or busy_problem()))
             case Watch(failed) | Start(failed):
                 self._not_started(item, failed, create_error)
 
@@ -226,7 +222,7 @@ class Visitor:
         if _is_busy(create_error):
             self._record(item, replace(pending, error=create_error))
         elif self._observer.status_forbids_backup(item):
-            self._record(item, replace(pending, error=_wrong_state_problem(item.facts.status if item.facts else "")))
+            self._record(item, replace(pending, error=wrong_state_problem(item.facts.status if item.facts else "")))
         elif item.request.dry_run:
             self._record_final(item, Outcome(State.PLANNED, attempts=attempts))
         elif self.may_start(item) is MayStart.NEVER:
@@ -263,79 +259,5 @@ class Visitor:
         self._record(item, outcome, NextStep.NOTHING)
 
 
-def outcome_of_failed_look(item: WorkItem, problem: Problem) -> Outcome:
-    """Return the outcome of an instance that could not be looked at. What is known to run or to be read stays so."""
-    if item.outcome.state is State.VERIFYING:
-        return replace(item.outcome, error=problem)
-    if current := item.known.current:
-        attempts = max(1, item.outcome.attempts)
-        return Outcome(State.RUNNING, current.job_ids, current.is_adopted, attempts, error=problem)
-    state = State.FAILED if problem.kind is ErrorKind.PERMANENT else State.PENDING
-    return Outcome(state, attempts=item.outcome.attempts, error=problem)
-
-
 def _is_busy(create_error: Problem | None) -> bool:
     return create_error is not None and matches(create_error.code, BACKUP_RUNS)
-
-
-def _outcome_of_backup(state: State, backup: Backup) -> Outcome:
-    is_done = state is State.SUCCEEDED
-    seconds = None
-    if is_done and backup.started_at and backup.ended_at:
-        seconds = int((backup.ended_at - backup.started_at).total_seconds())
-    has_no_job_id = is_done and not backup.job_ids and backup.cluster_backup_id
-    verdict = backup.verdict or Verdict(progress=backup.progress)
-    return Outcome(
-        state,
-        backup.job_ids,
-        adopted=not backup.is_own,
-        progress=None if is_done else verdict.progress,
-        error=verdict.problem,
-        verified=verdict.verified.value if verdict.verified else None,
-        copies=verdict.copies,
-        bytes_read=verdict.bytes_read,
-        backup_size=None if state is State.RUNNING else backup.size,
-        duration_seconds=seconds,
-        started_at=backup.started_at,
-        note=f"R-KVStore lists this backup without a job ID, as ClusterBackupId {backup.cluster_backup_id}"
-        if has_no_job_id
-        else None,
-    )
-
-
-def _outcome_of_failures(failed: tuple[Backup, ...], max_attempts: int) -> Outcome:
-    ids = tuple(dict.fromkeys(job_id for backup in failed for job_id in backup.job_ids))
-    starts = [backup.started_at for backup in failed if backup.started_at]
-    code, found = _reason(failed)
-    problem = Problem(
-        code,
-        f"{len(failed)} of at most {max_attempts} backups of this request failed" + (f"; {found}" if found else ""),
-        ErrorKind.PERMANENT,
-        hint=_CORRUPT_HINT if code == CORRUPT_CODE else _FAILED_HINT,
-    )
-    return Outcome(State.FAILED, ids, attempts=len(failed), error=problem, started_at=min(starts, default=None))
-
-
-def _reason(backups: Sequence[Backup]) -> tuple[str, str]:
-    """Return the error code of failed backups, and what is known beside it: `"BackupCorrupt", "job 7, …"`."""
-    found = [backup.verdict.corrupt for backup in backups if backup.verdict and backup.verdict.corrupt]
-    if found:
-        return CORRUPT_CODE, "; ".join(found)
-    if any(backup.has_vanished for backup in backups):
-        return VANISHED_CODE, "one of them is no longer listed"
-    return FAILED_CODE, ""
-
-
-def _busy_problem() -> Problem:
-    return Problem(
-        "BackupJobExists", "an older backup of the instance is still running", ErrorKind.BUSY, hint=BUSY_HINT
-    )
-
-
-def _wrong_state_problem(status: str) -> Problem:
-    return Problem(
-        "IncorrectDBInstanceState",
-        f"the instance's status is {status}",
-        ErrorKind.BUSY,
-        hint=CHANGING_HINT,
-    )
