@@ -23,9 +23,9 @@ from redis_backup.states import ErrorKind, Problem, out_of_time
 CHUNK = 1 << 20  # bytes that are read at once
 _HINTS = {
     INTRANET: "the intranet address is reached from a VPC of the instance's region: give the function a vpcConfig with "
-    "one, or set BACKUP_DOWNLOAD to internet; the function goes on trying",
+    "one, or set BACKUP_DOWNLOAD to internet",
     INTERNET: "check that the function may use the Internet (internetAccess), or set BACKUP_DOWNLOAD to intranet and "
-    "give the function a vpcConfig of the instance's region; the function goes on trying",
+    "give the function a vpcConfig of the instance's region",
 }
 
 
@@ -41,10 +41,7 @@ class BackupFile:
 
 def not_listed(what: str) -> ApiError:
     """Return the error for files that R-KVStore does not list. `what`: the part of a sentence that follows."""
-    hint = (
-        "look in the console whether the backup is still there and complete; the function goes on trying, and a new "
-        "request makes a new backup"
-    )
+    hint = "look in the console whether the backup is still there and complete; a new request makes a new backup"
     return ApiError(Problem("DownloadFailed", f"R-KVStore {what}", ErrorKind.TRANSIENT, hint=hint))
 
 

@@ -93,7 +93,7 @@ class ObjectStore:
                 content = body.read()
             return StoredObject(content, _number(answer.hash_crc64), _age(answer.headers))
 
-        return self._unless(_GONE, lambda: self._call("GetObject", key, send), None)
+        return self._unless(_GONE, lambda: self._call("GetObject", send), None)
 
     def head(self, key: str) -> StoredPart | None:
         """Return what OSS says of an object, None if there is none."""
@@ -102,7 +102,7 @@ class ObjectStore:
             answer = client.head_object(oss.HeadObjectRequest(self.folder.bucket, self._name(key)))
             return StoredPart(answer.etag or "", _number(answer.hash_crc64), answer.content_length or 0)
 
-        return self._unless(_GONE, lambda: self._call("HeadObject", key, send), None)
+        return self._unless(_GONE, lambda: self._call("HeadObject", send), None)
 
     def put(self, key: str, content: bytes, *, overwrite: bool = False) -> StoredPart | None:
         """Write an object. Return None if it is there already, and is not (or must not be) replaced.
@@ -122,7 +122,7 @@ class ObjectStore:
             answer = client.put_object(request)
             return StoredPart(answer.etag or "", _number(answer.hash_crc64), len(content))
 
-        return self._unless((*_EXISTS, *_IMMUTABLE), lambda: self._call("PutObject", key, send), None)
+        return self._unless((*_EXISTS, *_IMMUTABLE), lambda: self._call("PutObject", send), None)
 
     def begin_upload(self, key: str) -> str:
         """Begin a multipart upload, and return its ID."""
@@ -131,7 +131,7 @@ class ObjectStore:
             request = oss.InitiateMultipartUploadRequest(self.folder.bucket, self._name(key))
             return str(client.initiate_multipart_upload(request).upload_id)
 
-        return self._call("InitiateMultipartUpload", key, send)
+        return self._call("InitiateMultipartUpload", send)
 
     def upload_part(self, key: str, upload_id: str, number: int, content: Body) -> StoredPart | None:
         """Upload a part, whose number counts from 1. Return None if there is no such upload (any more)."""
@@ -143,7 +143,7 @@ class ObjectStore:
             answer = client.upload_part(request)
             return StoredPart(answer.etag or "", _number(answer.hash_crc64), len(content))
 
-        return self._unless(_GONE, lambda: self._call("UploadPart", key, send), None)
+        return self._unless(_GONE, lambda: self._call("UploadPart", send), None)
 
     def complete_upload(self, key: str, upload_id: str, etags: Sequence[str]) -> StoredPart | None:
         """Make the object of its parts. Return None if there is no such upload, or the object is there already."""
@@ -161,7 +161,7 @@ class ObjectStore:
             return StoredPart(answer.etag or "", _number(answer.hash_crc64))
 
         codes = (*_GONE, *_EXISTS, *_IMMUTABLE, "InvalidPart", "InvalidPartOrder")
-        return self._unless(codes, lambda: self._call("CompleteMultipartUpload", key, send), None)
+        return self._unless(codes, lambda: self._call("CompleteMultipartUpload", send), None)
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         """Discard a multipart upload and its parts."""
@@ -171,7 +171,7 @@ class ObjectStore:
                 oss.AbortMultipartUploadRequest(self.folder.bucket, self._name(key), upload_id=upload_id)
             )
 
-        self._unless(_GONE, lambda: self._call("AbortMultipartUpload", key, send), None)
+        self._unless(_GONE, lambda: self._call("AbortMultipartUpload", send), None)
 
     def uploads(self, folder: str) -> list[tuple[str, str]]:
         """List the multipart uploads of a folder's objects that are not complete: their keys and IDs."""
@@ -181,7 +181,7 @@ class ObjectStore:
             answer = client.list_multipart_uploads(request)
             return [(str(each.key), str(each.upload_id)) for each in answer.uploads or ()]
 
-        found = self._call("ListMultipartUploads", folder, send)
+        found = self._call("ListMultipartUploads", send)
         return [(key.removeprefix(self.folder.prefix), upload_id) for key, upload_id in found]
 
     def list(self) -> None:
@@ -190,7 +190,7 @@ class ObjectStore:
         def send(client: Any, oss: Any) -> None:
             client.list_objects_v2(oss.ListObjectsV2Request(self.folder.bucket, prefix=self.folder.prefix, max_keys=1))
 
-        self._call("ListObjectsV2", "", send)
+        self._call("ListObjectsV2", send)
 
     def _name(self, key: str) -> str:
         return self.folder.prefix + key
@@ -204,13 +204,15 @@ class ObjectStore:
                 return otherwise
             raise
 
-    def _call(self, operation: str, key: str, send: Callable[[Any, Any], T]) -> T:
+    def _call(self, operation: str, send: Callable[[Any, Any], T]) -> T:
         if self._deadline.remaining() < sdk.MIN_TIME:
             raise ApiError(out_of_time())
         adapters.forget()
         action = _ACTIONS.get(operation, "oss:PutObject")
-        is_of_bucket = action.startswith("oss:List")
-        resource = self.folder.bucket if is_of_bucket else f"{self.folder.bucket}/{self._name(key)}"
+        # As a policy names it: one for a single object would not help with the next backup.
+        resource = (
+            self.folder.bucket if action.startswith("oss:List") else f"{self.folder.bucket}/{self.folder.prefix}*"
+        )
         try:
             client, oss = self._client()
             return send(client, oss)

@@ -227,7 +227,9 @@ class Reading:
         if len(file.wrong) >= _MOST_READINGS:
             file.wrong.clear()
             message = f"file {file.name} does not come as OSS states it"
-            raise ApiError(Problem("DownloadFailed", message, ErrorKind.TRANSIENT, hint="the function goes on trying"))
+            raise ApiError(
+                Problem("DownloadFailed", message, ErrorKind.TRANSIENT, hint="look whether a proxy lies between")
+            )
 
     def _finish(self) -> Verdict:
         """Write the receipt. Return what is proved."""
